@@ -1,0 +1,3 @@
+//! What the server says about relations: the questions asked inside a client's session, and their answers.
+
+pub mod facts;

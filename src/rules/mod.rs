@@ -1,0 +1,3 @@
+//! Rule files: read (`file`), validated (`load`) into one [`set::RuleSet`].
+
+pub mod set;

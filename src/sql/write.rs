@@ -1,0 +1,184 @@
+//! What the locator finds: the statements of a text and the writes in them, by byte offsets into that text.
+
+use std::ops::Range;
+
+/// Settings of the session that change how a text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LexOptions {
+    /// `standard_conforming_strings`: off makes a backslash escape inside `'…'`.
+    pub standard_conforming_strings: bool,
+}
+
+impl Default for LexOptions {
+    fn default() -> Self {
+        Self { standard_conforming_strings: true }
+    }
+}
+
+/// One statement of a text. Empty statements between semicolons are none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// From the first byte of the first token to the end of the last one, without the semicolon.
+    pub span: Range<usize>,
+    /// What the session must know about it.
+    pub verb: Verb,
+    /// Every write in it, in order of appearance.
+    pub writes: Vec<Write>,
+}
+
+/// What a statement does, as far as the session must know.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verb {
+    /// `SELECT`, `INSERT`, `UPDATE`, `DELETE`, `MERGE`, `VALUES`, `TABLE`, `WITH …`, and everything else that is none of the others.
+    Plain,
+    /// `PREPARE name AS …`.
+    Prepare(String),
+    /// `EXECUTE name …`, also inside `EXPLAIN ANALYZE` and `CREATE TABLE AS`: then `wrapped`.
+    Execute {
+        /// Folded name of the prepared statement.
+        name: String,
+        /// Its rows do not reach the client as they are.
+        wrapped: bool,
+    },
+    /// `DEALLOCATE name`; `None` for `ALL`, and for `DISCARD ALL`.
+    Deallocate(Option<String>),
+    /// `BEGIN`, `START TRANSACTION`.
+    Begin,
+    /// `COMMIT`, `END`, `PREPARE TRANSACTION`.
+    Commit,
+    /// `ROLLBACK`, `ABORT` of the whole transaction.
+    Rollback,
+    /// `SAVEPOINT name`.
+    Savepoint(String),
+    /// `RELEASE [SAVEPOINT] name`.
+    Release(String),
+    /// `ROLLBACK TO [SAVEPOINT] name`.
+    RollbackTo(String),
+    /// It may change what a name means or what the role may do: `SET`, `RESET`, `DISCARD`, `CREATE`, `ALTER`, `DROP`, `GRANT`, `REVOKE`, …,
+    /// `DO`, `CALL`, and any text that has `set_config`.
+    ChangesNames,
+    /// `COPY … FROM`, `COPY … TO`: see the write for the former.
+    Copy,
+    /// `EXPLAIN` of anything, with `ANALYZE` the writes inside are listed.
+    Explain,
+}
+
+/// The kind of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Operation {
+    /// `INSERT`, also with `ON CONFLICT`.
+    Insert,
+    /// `UPDATE`.
+    Update,
+    /// `MERGE`.
+    Merge,
+    /// `COPY … FROM`.
+    Copy,
+}
+
+impl Operation {
+    /// The metric label and log field.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Merge => "merge",
+            Self::Copy => "copy",
+        }
+    }
+}
+
+/// The relation a write names, each part folded or unquoted as PostgreSQL does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// `db` of `db.schema.table`.
+    pub catalog: Option<String>,
+    /// `schema` of `schema.table`.
+    pub schema: Option<String>,
+    /// The relation.
+    pub name: String,
+    /// `ONLY` was written.
+    pub only: bool,
+}
+
+/// Where a write stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Its rows are the statement's own result (also inside `PREPARE … AS`).
+    Top,
+    /// Inside `EXPLAIN ANALYZE`: its rows go nowhere.
+    Explain,
+    /// Inside a `WITH`, or where the rows are consumed by an outer statement: no column may be added.
+    Cte,
+    /// `COPY (INSERT …) TO`, `CREATE TABLE … AS EXECUTE`-like places where the rows become the outer result.
+    Consumed,
+}
+
+/// One write found in a text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Write {
+    /// What it does.
+    pub operation: Operation,
+    /// What it names.
+    pub target: Target,
+    /// The alias, unquoted, if given.
+    pub alias: Option<String>,
+    /// Where it stands.
+    pub place: Place,
+    /// Its own text, `WITH` of its own excluded: from `INSERT`, `UPDATE`, … to its last token.
+    pub span: Range<usize>,
+    /// INSERT and COPY: the column list; UPDATE: the columns in SET; MERGE: `None`. `None`: all columns.
+    pub columns: Option<Vec<String>>,
+    /// Columns set by `ON CONFLICT DO UPDATE`; `None` without that clause.
+    pub conflict_columns: Option<Vec<String>>,
+    /// INSERT names a conflict target (`ON CONFLICT (…)` or `ON CONSTRAINT`).
+    pub conflict_target: bool,
+    /// More relations than the target are in scope of `RETURNING` (`UPDATE … FROM`, `MERGE … USING`).
+    pub joined: bool,
+    /// Without our help it already reads a column of the target (its WHERE, SET expressions or RETURNING name one): row security then
+    /// filters by the SELECT policies anyway. Errs on the side of `false`.
+    pub reads_target: bool,
+    /// `RETURNING` of the client.
+    pub returning: Option<Returning>,
+    /// For COPY: the text of its `WHERE` condition, if any. `WHERE` itself starts before it.
+    pub copy_where: Option<Range<usize>>,
+    /// Offset just behind its last token: where a new clause goes.
+    pub end: usize,
+}
+
+/// A `RETURNING` clause.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Returning {
+    /// Offset of the keyword.
+    pub start: usize,
+    /// PostgreSQL 18: `WITH (OLD AS o, NEW AS n)` names.
+    pub old_alias: Option<String>,
+    /// The other one.
+    pub new_alias: Option<String>,
+    /// The output list.
+    pub items: Vec<ReturningItem>,
+}
+
+/// One item of a `RETURNING` list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReturningItem {
+    /// The expression, without `AS name`.
+    pub expr: Range<usize>,
+    /// With `AS name`.
+    pub span: Range<usize>,
+    /// What it is.
+    pub kind: ItemKind,
+    /// The output column's name if the text alone tells it.
+    pub output_name: Option<String>,
+}
+
+/// What an item of a `RETURNING` list is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ItemKind {
+    /// `*`.
+    Star,
+    /// `t.*`.
+    QualifiedStar(String),
+    /// Anything else.
+    Expr,
+}
