@@ -17,4 +17,5 @@
 pub mod catalog;
 pub mod guard;
 pub mod rules;
+pub mod scratch;
 pub mod sql;

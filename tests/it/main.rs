@@ -1,0 +1,6 @@
+//! Integration tests: one binary, a module per behaviour.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod scratch;
