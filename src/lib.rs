@@ -16,6 +16,7 @@
 
 pub mod catalog;
 pub mod guard;
+pub mod observe;
 pub mod rules;
 pub mod scratch;
 pub mod sql;

@@ -1,0 +1,13 @@
+//! What the program tells about itself: metrics, the violation log and the list of recent violations.
+//!
+//! Owns every metric name, log field and label value. Knows no sockets and no SQL beyond the words of a statement's
+//! fingerprint.
+
+mod labels;
+pub mod metrics;
+mod process;
+mod series;
+
+pub use labels::{CAUSES, Direction, ErrorKind, Outcome, RetryReason, SessionState, Side, WriteResult};
+pub use metrics::Metrics;
+pub use series::{ByteCounts, OpenSession, TableMetrics};
