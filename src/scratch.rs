@@ -270,7 +270,7 @@ fn make_dir(parent: Option<&Path>, owner: Owner) -> Result<tempfile::TempDir, Sc
 }
 
 fn initdb(binaries: &Binaries, dir: &Path, owner: Owner) -> Result<(), ScratchError> {
-    let mut command = owner.command(&binaries.dir.join("initdb"));
+    let mut command = owner.command(&binaries.dir().join("initdb"));
     command.args(["--username", SUPERUSER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"]);
     command.arg("-D").arg(dir.join("data"));
     run(&mut command).map(|_| ())
@@ -309,7 +309,7 @@ fn port_was_taken(log: &str) -> bool {
 
 fn start_postmaster(binaries: &Binaries, dir: &Path, owner: Owner, port: u16) -> Result<Child, ScratchError> {
     let log = fs::File::create(dir.join("server.log")).map_err(io_error("create the server's log"))?;
-    let mut command = owner.command(&binaries.dir.join("postgres"));
+    let mut command = owner.command(&binaries.dir().join("postgres"));
     command.arg("-D").arg(dir.join("data")).arg("-p").arg(port.to_string());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
     let mut postmaster = command.spawn().map_err(io_error("start postgres"))?;
