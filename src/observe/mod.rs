@@ -4,10 +4,17 @@
 //! fingerprint.
 
 mod labels;
+pub mod log;
 pub mod metrics;
 mod process;
+mod recent;
 mod series;
+pub mod violation;
 
 pub use labels::{CAUSES, Direction, ErrorKind, Outcome, RetryReason, SessionState, Side, WriteResult};
 pub use metrics::Metrics;
+pub use recent::Recent;
 pub use series::{ByteCounts, OpenSession, TableMetrics};
+pub use violation::{
+    ColumnValue, Finding, LogLimits, SessionContext, StatementContext, StatementLog, ViolationLog, ViolationRecord,
+};
