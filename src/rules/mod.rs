@@ -1,3 +1,14 @@
-//! Rule files: read (`file`), validated (`load`) into one [`set::RuleSet`].
+//! Rule files: found and read (`load`), as positioned YAML (`yaml`), judged key by key (`file`, `kinds`), into one [`set::RuleSet`].
+//!
+//! Every mistake of every file is a [`diagnostic::Diagnostic`] with its place. Knows no catalog and no client; only `load` touches the disk.
 
+mod condition;
+pub mod diagnostic;
+mod fields;
+mod file;
+mod kinds;
+pub mod load;
+mod rule_tests;
 pub mod set;
+mod values;
+mod yaml;

@@ -1,0 +1,277 @@
+//! What a rule file may say: its keys, those of a table and those of a rule. What a kind of rule may say stands in [`super::kinds`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    condition::{self, Owner},
+    diagnostic::{Code, Diagnostic},
+    fields::{Context, Fields, Keys, quoted},
+    kinds::{KINDS, LATER_KINDS, Spec, time_columns},
+    rule_tests,
+    set::{Action, Kind, OnUnguardable, Rule, TableRules, Unit},
+    values,
+    yaml::{Node, Value},
+};
+
+/// Keys of a file.
+const FILE_KEYS: Keys<'_> = Keys { known: &["version", "tables", "tests"], later: &["exemptions", "audit_log"] };
+
+/// Keys of a table.
+const TABLE_KEYS: Keys<'_> = Keys {
+    known: &[
+        "table",
+        "owner",
+        "description",
+        "runbook",
+        "unguardable",
+        "on_violation",
+        "units",
+        "timezone",
+        "rules",
+        "tests",
+    ],
+    later: &["exemptions", "audit_log"],
+};
+
+/// Keys of a rule of any kind.
+const RULE_KEYS: [&str; 9] =
+    ["name", "on_violation", "severity", "hint", "description", "always", "when", "unit", "timezone"];
+
+/// Keys of a rule that come later, beside the kinds that do.
+const LATER_RULE_KEYS: [&str; 2] = ["ramp", "since"];
+
+const ACTIONS: [(&str, Action); 3] = [("observe", Action::Observe), ("warn", Action::Warn), ("reject", Action::Reject)];
+
+const UNGUARDABLE: [(&str, OnUnguardable); 2] = [("pass", OnUnguardable::Pass), ("reject", OnUnguardable::Reject)];
+
+/// What one file said, as far as it could be read.
+#[derive(Debug, Default)]
+pub struct FileRules {
+    /// Its tables.
+    pub tables: Vec<TableRules>,
+    /// Rules that its tests name, each with the mistake it is if there is no such rule in any file.
+    pub mentioned: Vec<(String, Diagnostic)>,
+}
+
+/// Reads a file's tree.
+pub fn read(cx: &mut Context, root: &Node) -> FileRules {
+    let mut file = FileRules::default();
+    let Some(fields) = Fields::open(cx, root, "a rule file", &FILE_KEYS) else { return file };
+    version(cx, &fields);
+    if let Some(node) = fields.required(cx, "tables", "`tables:` with a list of tables and their rules") {
+        let tables = cx.list(node, "`tables`", "a list: `- table: public.jobs`").unwrap_or_default();
+        for node in tables {
+            file.tables.extend(table(cx, node, &mut file.mentioned));
+        }
+    }
+    if let Some(node) = fields.value("tests") {
+        rule_tests::read(cx, node, &mut file.mentioned);
+    }
+    file
+}
+
+fn version(cx: &mut Context, fields: &Fields<'_>) {
+    let Some(node) = fields.required(cx, "version", "`version: 1` at the top of the file") else { return };
+    if node.value != Value::Number("1".to_owned()) {
+        let d = cx.error(Code::BadValue, node.at, format!("`version` is {}", node.describe())).expected("`version: 1`");
+        cx.report::<()>(d);
+    }
+}
+
+/// What a table's entry says about all its rules.
+struct Defaults<'a> {
+    owner: Owner<'a>,
+    action: Action,
+    units: BTreeMap<String, Unit>,
+    timezone: Option<String>,
+}
+
+fn table(cx: &mut Context, node: &Node, mentioned: &mut Vec<(String, Diagnostic)>) -> Option<TableRules> {
+    let before = cx.errors();
+    let fields = Fields::open(cx, node, "a table", &TABLE_KEYS)?;
+    let name = fields
+        .required(cx, "table", "the table's name: `table: public.jobs`")
+        .and_then(|node| values::table_name(cx, node, "`table`"));
+    let owner = fields.optional_text(cx, "owner");
+    let description = fields.optional_text(cx, "description");
+    let runbook = fields.optional_text(cx, "runbook");
+    let unguardable = fields.optional(cx, "unguardable", |cx, node, what| cx.choice(node, what, &UNGUARDABLE));
+    let on_violation = action(cx, &fields);
+    let units = fields.optional(cx, "units", units).flatten().unwrap_or_default();
+    let timezone = fields.optional(cx, "timezone", values::timezone).flatten();
+    if let Some(node) = fields.value("tests") {
+        rule_tests::read(cx, node, mentioned);
+    }
+    // Conditions are read even where the table's own name could not be.
+    let (schema, table) = name.clone().unwrap_or_default();
+    let defaults = Defaults {
+        owner: Owner { schema: &schema, table: &table },
+        action: on_violation.flatten().unwrap_or_default(),
+        units,
+        timezone,
+    };
+    let rules = rules(cx, &fields, &defaults);
+    if cx.errors() == before {
+        unused_units(cx, &fields, &rules);
+    }
+    let (schema, table) = name?;
+    Some(TableRules {
+        schema,
+        table,
+        owner: owner?,
+        description: description?,
+        runbook: runbook?,
+        unguardable: unguardable?.unwrap_or_default(),
+        rules,
+        place: cx.place(fields.value("table").map_or(node.at, |n| n.at)),
+    })
+}
+
+fn units(cx: &mut Context, node: &Node, what: &str) -> Option<BTreeMap<String, Unit>> {
+    let entries = cx.entries(node, what, "a mapping from columns to units: `{start_ts: us}`")?;
+    let mut units = BTreeMap::new();
+    for (name, at, value) in entries {
+        let column = values::column_text(cx, at, &name, "the column");
+        let unit = values::unit(cx, value, "the unit");
+        if let (Some(column), Some(unit)) = (column, unit) {
+            units.insert(column, unit);
+        }
+    }
+    Some(units)
+}
+
+fn unused_units(cx: &mut Context, fields: &Fields<'_>, rules: &[Rule]) {
+    let Some(Node { value: Value::Map(entries), .. }) = fields.value("units") else { return };
+    let used: BTreeSet<&str> = rules.iter().flat_map(|rule| time_columns(&rule.kind)).collect();
+    for (key, _) in entries {
+        let Some(text) = key.as_key() else { continue };
+        let column = values::parse_name(&text).ok().and_then(|mut parts| parts.pop());
+        if let Some(column) = column
+            && !used.contains(column.name.as_str())
+        {
+            let d = cx
+                .warning(Code::NoEffect, key.at, format!("no rule compares `{}` as a point in time", column.name))
+                .help("`units` is about points in time; the unit of a stored duration stands in its `duration` rule");
+            cx.report::<()>(d);
+        }
+    }
+}
+
+/// `on_violation`: an action for all operations. The outer `None`: it is there and wrong.
+fn action(cx: &mut Context, fields: &Fields<'_>) -> Option<Option<Action>> {
+    let node = fields.value("on_violation");
+    if let Some(Node { value: Value::Map(_), at }) = node {
+        cx.not_yet(*at, "`on_violation` per operation");
+        return None;
+    }
+    fields.optional(cx, "on_violation", |cx, node, what| cx.choice(node, what, &ACTIONS))
+}
+
+fn rules(cx: &mut Context, fields: &Fields<'_>, defaults: &Defaults<'_>) -> Vec<Rule> {
+    let Some(node) = fields.required(cx, "rules", "a list of rules: `rules:` with `- name: …`") else {
+        return Vec::new();
+    };
+    let Some(items) = cx.list(node, "`rules`", "a list of rules: `- name: …`") else { return Vec::new() };
+    if items.is_empty() {
+        let d = cx.warning(Code::NoEffect, node.at, "the table has no rules").help("its writes are not looked at");
+        cx.report::<()>(d);
+    }
+    items.iter().filter_map(|item| rule(cx, item, defaults)).collect()
+}
+
+fn rule(cx: &mut Context, node: &Node, defaults: &Defaults<'_>) -> Option<Rule> {
+    let known: Vec<&'static str> =
+        RULE_KEYS.into_iter().chain(KINDS.iter().flat_map(|k| k.siblings.iter().copied().chain([k.key]))).collect();
+    // `tolerance` belongs inside some kinds and beside others; known, so that the message can say which.
+    let later: Vec<&'static str> = LATER_KINDS.into_iter().chain(LATER_RULE_KEYS).collect();
+    let fields = Fields::open(cx, node, "a rule", &Keys { known: &known, later: &later })?;
+    let name = fields.required(cx, "name", "a unique name: `name: jobs_order`").and_then(|n| values::rule_name(cx, n));
+    let on_violation = action(cx, &fields);
+    let severity = fields.optional_text(cx, "severity");
+    let hint = fields.optional_text(cx, "hint");
+    let description = fields.optional_text(cx, "description");
+    let always = fields.flag(cx, "always");
+    let when = fields.optional(cx, "when", |cx, node, what| condition::condition(cx, node, what, defaults.owner));
+    let unit = fields.optional(cx, "unit", values::unit);
+    let timezone = fields.optional(cx, "timezone", values::timezone);
+    let kind = kind(cx, &fields, defaults.owner);
+    let kind = kind?;
+    let mut units = defaults.units.clone();
+    if let Some(unit) = unit? {
+        units.extend(time_columns(&kind).into_iter().map(|column| (column.to_owned(), unit)));
+    }
+    Some(Rule {
+        name: name?,
+        action: on_violation?.unwrap_or(defaults.action),
+        severity: severity?,
+        hint: hint?,
+        description: description?,
+        always: always?,
+        when: when?,
+        units,
+        timezone: timezone?.or_else(|| defaults.timezone.clone()),
+        kind,
+        place: cx.place(fields.value("name").map_or(node.at, |n| n.at)),
+    })
+}
+
+/// The one kind of a rule, read; and a mistake for each key that belongs to another.
+fn kind(cx: &mut Context, fields: &Fields<'_>, owner: Owner<'_>) -> Option<Kind> {
+    let mut present: Vec<(&Spec, &Node)> =
+        KINDS.iter().filter_map(|spec| fields.value(spec.key).map(|node| (spec, node))).collect();
+    // Report the later one in the file.
+    present.sort_by_key(|(_, node)| (node.at.line, node.at.column));
+    let Some((spec, node)) = present.first().copied() else {
+        if !fields.has_strangers {
+            let expected = format!("one of {}", quoted(KINDS.iter().map(|k| k.key)));
+            let d =
+                cx.error(Code::MissingKey, fields.at, "the rule says nothing about what to judge").expected(expected);
+            cx.report::<()>(d);
+        }
+        return None;
+    };
+    for (other, node) in &present[1..] {
+        let first = fields.key_at(spec.key).map(|at| cx.place(at)).unwrap_or_default();
+        let at = fields.key_at(other.key).unwrap_or(node.at);
+        let d = cx
+            .error(Code::Conflict, at, format!("a rule is `{}` or `{}`, not both", spec.key, other.key))
+            .help("make two rules of it")
+            .related(first, "the first kind is here");
+        cx.report::<()>(d);
+        // What it says may be wrong as well.
+        (other.read)(cx, node, fields, owner);
+    }
+    misplaced(cx, fields, &present);
+    let kind = (spec.read)(cx, node, fields, owner);
+    if present.len() == 1 { kind } else { None }
+}
+
+fn misplaced(cx: &mut Context, fields: &Fields<'_>, present: &[(&Spec, &Node)]) {
+    let keys: BTreeSet<&str> =
+        KINDS.iter().flat_map(|k| k.siblings.iter().copied()).chain(["unit", "timezone"]).collect();
+    for key in keys {
+        let Some(at) = fields.key_at(key) else { continue };
+        let means =
+            |spec: &Spec| spec.siblings.contains(&key) || (spec.judges_times && matches!(key, "unit" | "timezone"));
+        if present.iter().any(|(spec, _)| means(spec)) {
+            continue;
+        }
+        let kind = present.first().map_or("", |(spec, _)| spec.key);
+        let mut d = cx.error(Code::UnknownKey, at, format!("`{key}` means nothing beside `{kind}`"));
+        if present.iter().any(|(spec, _)| spec.inner.contains(&key)) {
+            d = d.help(format!("write it inside: `{kind}: {{…, {key}: …}}`"));
+        } else {
+            let owners = KINDS.iter().filter(|spec| means(spec)).map(|spec| spec.key);
+            d = d.expected(format!("it only with {}", quoted(owners)));
+        }
+        cx.report::<()>(d);
+    }
+}
+
+/// Tables may be shared once they are complete.
+pub fn shared(tables: Vec<TableRules>) -> Vec<Arc<TableRules>> {
+    tables.into_iter().map(Arc::new).collect()
+}

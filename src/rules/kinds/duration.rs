@@ -1,0 +1,52 @@
+//! `duration`: a stored duration that agrees with its start and end.
+//!
+//! ```yaml
+//! - name: executions_duration
+//!   duration: {column: duration_us, start: started_at, end: completed_at, unit: us, tolerance: 1us}
+//! ```
+//!
+//! **What it does**: `column` must be `end - start`, give or take `tolerance`.
+//!
+//! **Why**: a duration that is computed from the wrong event says 0, or milliseconds where microseconds are meant, and sums of it look healthy.
+//!
+//! **Keys**, all inside `duration`:
+//! - `column`, `start`, `end` (columns).
+//! - `unit` (`s`, `ms`, `us`, `ns`): what `column` counts. Without effect where it is an `interval`.
+//! - `tolerance` (length of time, default 0): by how much it may be off.
+//!
+//! The rule's own `unit` (or the table's `units`) is about `start` and `end` where those are numbers.
+//!
+//! **NULL** in any of the three: not judged. So an orphan's duration may be NULL; 0 may not, unless start and end are equal.
+
+use super::Spec;
+use crate::rules::{
+    condition::Owner,
+    diagnostic::Code,
+    fields::{Context, Fields, Keys},
+    set::{Duration, Kind},
+    values,
+    yaml::Node,
+};
+
+const KEYS: [&str; 5] = ["column", "start", "end", "unit", "tolerance"];
+
+pub const SPEC: Spec = Spec { key: "duration", siblings: &[], inner: &KEYS, judges_times: true, read };
+
+fn read(cx: &mut Context, node: &Node, _: &Fields<'_>, _: Owner<'_>) -> Option<Kind> {
+    let fields = Fields::open(cx, node, "`duration`", &Keys { known: &KEYS, later: &[] })?;
+    let [column, start, end] = ["column", "start", "end"].map(|key| {
+        let node = fields.required(cx, key, "the name of a column")?;
+        values::column(cx, node, &format!("`{key}`"))
+    });
+    let unit = fields
+        .required(cx, "unit", "what the duration counts: one of `s`, `ms`, `us`, `ns`")
+        .and_then(|node| values::unit(cx, node, "`unit`"));
+    let tolerance = fields.optional(cx, "tolerance", values::span);
+    let duration =
+        Duration { column: column?, start: start?, end: end?, unit: unit?, tolerance: tolerance?.unwrap_or_default() };
+    if duration.start == duration.end || duration.column == duration.start || duration.column == duration.end {
+        let d = cx.error(Code::Conflict, node.at, "`column`, `start` and `end` name a column twice");
+        return cx.report(d.expected("three different columns"));
+    }
+    Some(Kind::Duration(duration))
+}

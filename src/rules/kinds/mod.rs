@@ -1,0 +1,52 @@
+//! The kinds of rules: a file per kind, with its keys, what is checked, and its documentation.
+//!
+//! **Adding one**: a file here with a [`Spec`] and its manual as module docs, a line in [`KINDS`], a variant of
+//! [`Kind`], and its SQL in the guard compiler.
+
+mod check;
+mod duration;
+mod near_now;
+mod order;
+mod parent;
+mod plausible;
+mod require;
+
+use super::{
+    condition::Owner,
+    fields::{Context, Fields},
+    set::Kind,
+    yaml::Node,
+};
+
+/// How a kind is read.
+pub struct Spec {
+    /// The key of a rule that says it is of this kind.
+    pub key: &'static str,
+    /// Further keys of the rule that only this kind has.
+    pub siblings: &'static [&'static str],
+    /// Keys inside the kind's own mapping, for hints about misplaced ones.
+    pub inner: &'static [&'static str],
+    /// It judges points in time: `unit` and `timezone` mean something.
+    pub judges_times: bool,
+    /// Reads the value of the key, with the rule's other keys at hand.
+    pub read: fn(&mut Context, &Node, &Fields<'_>, Owner<'_>) -> Option<Kind>,
+}
+
+/// Every kind that judges the row as written.
+pub const KINDS: [Spec; 7] =
+    [order::SPEC, duration::SPEC, near_now::SPEC, plausible::SPEC, require::SPEC, check::SPEC, parent::SPEC];
+
+/// Kinds of the rule language that need the old row, the transaction or the auditor: their place is in the list above once they exist.
+pub const LATER_KINDS: [&str; 5] = ["write_once", "monotonic", "transitions", "affects_rows", "deadline"];
+
+/// The columns of a kind that hold points in time, which a rule's `unit` is about.
+pub fn time_columns(kind: &Kind) -> Vec<&str> {
+    match kind {
+        Kind::Order(r) => r.columns.iter().map(String::as_str).collect(),
+        Kind::Duration(r) => vec![&r.start, &r.end],
+        Kind::NearNow(r) => r.columns.iter().map(String::as_str).collect(),
+        Kind::Plausible(r) => r.columns.iter().map(String::as_str).collect(),
+        Kind::Parent(r) => r.not_reused.iter().chain(&r.not_before).map(|(own, _)| own.as_str()).collect(),
+        Kind::Require(_) | Kind::Check(_) => Vec::new(),
+    }
+}

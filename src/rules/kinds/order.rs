@@ -1,0 +1,84 @@
+//! `order`: points in time that follow each other.
+//!
+//! ```yaml
+//! - name: executions_order
+//!   order: [created_at, started_at, completed_at]
+//!   tolerance: 5ms
+//! ```
+//!
+//! **What it does**: each column must be at or before the next one that is not null. With `created_at` and `completed_at` set and `started_at`
+//! null, `created_at` is compared with `completed_at`.
+//!
+//! **Why**: a completion before its start is a negative duration in every report that subtracts them.
+//!
+//! **Keys**, beside `order`:
+//! - `tolerance` (length of time, default 0): by how much a value may be before its predecessor. For clocks that differ.
+//! - `strict` (default false): equal values violate too.
+//! - `min_gap` (length of time): the least distance to the predecessor. Excludes `tolerance` and `strict`.
+//! - `max_gap` (length of time): the greatest distance to the predecessor.
+//!
+//! **NULL**: skipped. `-infinity` is before and `infinity` after everything.
+
+use super::Spec;
+use crate::rules::{
+    condition::Owner,
+    diagnostic::Code,
+    fields::{Context, Fields},
+    set::{Kind, Order, Span},
+    values,
+    yaml::Node,
+};
+
+pub const SPEC: Spec = Spec {
+    key: "order",
+    siblings: &["tolerance", "strict", "min_gap", "max_gap"],
+    inner: &[],
+    judges_times: true,
+    read,
+};
+
+fn read(cx: &mut Context, node: &Node, rule: &Fields<'_>, _: Owner<'_>) -> Option<Kind> {
+    let columns = values::columns(cx, node, "`order`", 2);
+    let strict = rule.flag(cx, "strict");
+    let tolerance = rule.optional(cx, "tolerance", values::span);
+    let min_gap = rule.optional(cx, "min_gap", values::span);
+    let max_gap = rule.optional(cx, "max_gap", values::span);
+    let compatible = exclusive(cx, rule, strict);
+    let ordered = gaps_in_order(cx, rule, min_gap.flatten(), max_gap.flatten());
+    let order = Order {
+        columns: columns?,
+        strict: strict?,
+        tolerance: tolerance?.unwrap_or_default(),
+        min_gap: min_gap?,
+        max_gap: max_gap?,
+    };
+    (compatible && ordered).then_some(Kind::Order(order))
+}
+
+/// `min_gap` says how far apart; `tolerance` and `strict` speak of the same thing in other words.
+fn exclusive(cx: &mut Context, rule: &Fields<'_>, strict: Option<bool>) -> bool {
+    let Some(min_gap) = rule.key_at("min_gap") else { return true };
+    let mut ok = true;
+    for (key, given) in [("tolerance", true), ("strict", strict == Some(true))] {
+        if let (Some(at), true) = (rule.key_at(key), given) {
+            let d = cx
+                .error(Code::Conflict, at, format!("`{key}` and `min_gap` exclude each other"))
+                .help(format!("remove `{key}`: `min_gap` alone decides what is too early"))
+                .related(cx.place(min_gap), "`min_gap` is here");
+            cx.report::<()>(d);
+            ok = false;
+        }
+    }
+    ok
+}
+
+fn gaps_in_order(cx: &mut Context, rule: &Fields<'_>, min: Option<Span>, max: Option<Span>) -> bool {
+    let (Some(min), Some(max), Some(node)) = (min, max, rule.value("max_gap")) else { return true };
+    if min <= max {
+        return true;
+    }
+    let d =
+        cx.error(Code::Conflict, node.at, "`max_gap` is less than `min_gap`").expected("`max_gap` at least `min_gap`");
+    cx.report::<()>(d);
+    false
+}

@@ -1,0 +1,255 @@
+//! Rule files → one [`RuleSet`], or every mistake in all of them.
+//!
+//! The only part of `rules` that reads files. It never stops at the first mistake: a file that is no YAML does not hide what is wrong in the others.
+
+mod find;
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    diagnostic::{Code, Counts, Diagnostic, Severity},
+    fields::Context,
+    file::{self, FileRules},
+    set::{Place, RuleSet, TableRules},
+    yaml,
+};
+
+/// No rule file that people write is larger; what is, is something else.
+const LARGEST_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Rules that may be used.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The rules.
+    pub set: RuleSet,
+    /// What deserves a look all the same.
+    pub warnings: Vec<Diagnostic>,
+    /// What was read.
+    pub counts: Counts,
+}
+
+/// Loads rule files. A path is a file, or a directory: then every `*.yaml` and `*.yml` below it, in the order of their names.
+///
+/// # Errors
+/// Every mistake in every file, with its place; warnings are among them. Nothing is loaded then.
+pub fn load(paths: &[PathBuf]) -> Result<Loaded, Vec<Diagnostic>> {
+    inspect(paths).into_loaded()
+}
+
+/// As [`load`], from texts that are in memory already.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_texts<'t>(texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Result<Loaded, Vec<Diagnostic>> {
+    inspect_texts(texts).into_loaded()
+}
+
+/// What was read, whether or not it may be used.
+#[derive(Debug, Default)]
+pub struct Inspected {
+    /// The rules that could be read. Complete only if there is no error.
+    pub set: RuleSet,
+    /// Everything found, file by file.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What was looked at.
+    pub counts: Counts,
+}
+
+impl Inspected {
+    fn into_loaded(self) -> Result<Loaded, Vec<Diagnostic>> {
+        if self.diagnostics.iter().any(|d| d.severity == Severity::Error) {
+            return Err(self.diagnostics);
+        }
+        Ok(Loaded { set: self.set, warnings: self.diagnostics, counts: self.counts })
+    }
+}
+
+/// Reads rule files for people who want to see their mistakes.
+pub fn inspect(paths: &[PathBuf]) -> Inspected {
+    let mut reading = Reading::default();
+    for found in find::rule_files(paths) {
+        match found.and_then(|path| contents(&path).map(|bytes| (path, bytes))) {
+            Ok((path, bytes)) => reading.file(path, &bytes),
+            Err(diagnostic) => reading.diagnostics.push(diagnostic),
+        }
+    }
+    reading.finish()
+}
+
+/// As [`inspect`], from texts that are in memory already.
+pub fn inspect_texts<'t>(texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Inspected {
+    let mut reading = Reading::default();
+    for (name, text) in texts {
+        reading.file(PathBuf::from(name), text.as_bytes());
+    }
+    reading.finish()
+}
+
+fn contents(path: &Path) -> Result<Vec<u8>, Diagnostic> {
+    let unreadable = |message: String| Diagnostic::error(Code::Unreadable, whole(path), message);
+    let length = std::fs::metadata(path).map_err(|e| unreadable(format!("the file cannot be read: {e}")))?.len();
+    if length > LARGEST_FILE_BYTES {
+        let limit = LARGEST_FILE_BYTES / (1024 * 1024);
+        return Err(unreadable(format!("the file is larger than a rule file may be ({limit} MiB)")));
+    }
+    std::fs::read(path).map_err(|e| unreadable(format!("the file cannot be read: {e}")))
+}
+
+/// A file as a whole.
+fn whole(path: &Path) -> Place {
+    Place { file: Arc::new(path.to_owned()), line: 0, column: 0 }
+}
+
+#[derive(Default)]
+struct Reading {
+    tables: Vec<TableRules>,
+    mentioned: Vec<(String, Diagnostic)>,
+    diagnostics: Vec<Diagnostic>,
+    hash: Fnv,
+    /// The lines of each file, in the order they were read.
+    files: Vec<(Arc<PathBuf>, Vec<Arc<str>>)>,
+}
+
+impl Reading {
+    fn file(&mut self, path: PathBuf, bytes: &[u8]) {
+        self.hash.part(bytes);
+        let path = Arc::new(path);
+        self.files.push((Arc::clone(&path), Vec::new()));
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+            Err(error) => {
+                let before = &bytes[..error.valid_up_to()];
+                let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+                let message = format!("the file is not UTF-8: byte {} (line {line})", error.valid_up_to());
+                self.diagnostics.push(Diagnostic::error(Code::YamlSyntax, whole(&path), message));
+                return;
+            }
+        };
+        let mut cx = Context::new(path, text);
+        if let Some((_, lines)) = self.files.last_mut() {
+            *lines = cx.lines().to_vec();
+        }
+        match yaml::parse(text) {
+            Ok(Some(root)) => {
+                let FileRules { tables, mentioned } = file::read(&mut cx, &root);
+                self.tables.extend(tables);
+                self.mentioned.extend(mentioned);
+            }
+            Ok(None) => {
+                let d = cx.error(Code::MissingKey, yaml::At { line: 1, column: 1, length: 1 }, "the file is empty");
+                cx.report::<()>(d.expected("`version: 1` and `tables:`"));
+            }
+            Err(error) => {
+                let d = cx.error(Code::YamlSyntax, error.at, format!("not YAML: {}", error.message));
+                cx.report::<()>(d);
+            }
+        }
+        self.diagnostics.extend(cx.into_diagnostics());
+    }
+
+    fn finish(mut self) -> Inspected {
+        self.duplicate_tables();
+        self.duplicate_rules();
+        self.unknown_mentions();
+        self.arrange();
+        let counts = Counts {
+            files: self.files.len(),
+            tables: self.tables.len(),
+            rules: self.tables.iter().map(|t| t.rules.len()).sum(),
+        };
+        let set = RuleSet { tables: file::shared(self.tables), hash: self.hash.finish() };
+        Inspected { set, diagnostics: self.diagnostics, counts }
+    }
+
+    fn duplicate_tables(&mut self) {
+        let mut first: HashMap<(&str, &str), &Place> = HashMap::new();
+        for table in &self.tables {
+            if let Some(place) = first.get(&(table.schema.as_str(), table.table.as_str())) {
+                let message = format!("the table {}.{} has two entries", table.schema, table.table);
+                self.diagnostics.push(
+                    Diagnostic::error(Code::DuplicateTable, table.place.clone(), message)
+                        .help("put all its rules into one entry")
+                        .related((*place).clone(), "the other entry is here"),
+                );
+            } else {
+                first.insert((&table.schema, &table.table), &table.place);
+            }
+        }
+    }
+
+    fn duplicate_rules(&mut self) {
+        let mut first: HashMap<&str, &Place> = HashMap::new();
+        for rule in self.tables.iter().flat_map(|t| &t.rules) {
+            if let Some(place) = first.get(rule.name.as_str()) {
+                self.diagnostics.push(
+                    Diagnostic::error(
+                        Code::DuplicateRule,
+                        rule.place.clone(),
+                        format!("two rules are named `{}`", rule.name),
+                    )
+                    .help("names are unique over all files: they label metrics and errors")
+                    .related((*place).clone(), "the other rule is here"),
+                );
+            } else {
+                first.insert(&rule.name, &rule.place);
+            }
+        }
+    }
+
+    /// In the order of the files and of their lines, each with its excerpt.
+    fn arrange(&mut self) {
+        let order: HashMap<&Path, usize> =
+            self.files.iter().enumerate().map(|(index, (path, _))| (path.as_path(), index)).collect();
+        for d in &mut self.diagnostics {
+            let line = d.place.line.checked_sub(1).map(|line| line as usize);
+            if let (None, Some(line), Some(file)) = (&d.excerpt, line, order.get(d.place.file.as_path())) {
+                d.excerpt = self.files[*file].1.get(line).map(Arc::clone);
+            }
+        }
+        self.diagnostics.sort_by_key(|d| (order.get(d.place.file.as_path()).copied(), d.place.line, d.place.column));
+    }
+
+    fn unknown_mentions(&mut self) {
+        let names: Vec<&str> = self.tables.iter().flat_map(|t| &t.rules).map(|r| r.name.as_str()).collect();
+        for (name, mistake) in std::mem::take(&mut self.mentioned) {
+            if !names.contains(&name.as_str()) {
+                self.diagnostics.push(mistake.did_you_mean(&name, names.iter().copied()));
+            }
+        }
+    }
+}
+
+/// FNV-1a over length-prefixed parts: the same rules have the same hash on every replica, wherever the files are mounted. Not for secrets.
+///
+/// Source: IETF draft-eastlake-fnv, parameters of the 64-bit hash.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn part(&mut self, bytes: &[u8]) {
+        self.bytes(&(bytes.len() as u64).to_be_bytes());
+        self.bytes(bytes);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(self) -> String {
+        format!("{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

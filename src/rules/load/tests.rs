@@ -1,0 +1,436 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::rules::set::{Action, Kind, OnUnguardable, Rule, Span, Unit};
+
+/// Everything of DESIGN 6.2 that this version has.
+const FULL: &str = r#"version: 1
+tables:
+  - table: public.executions
+    owner: runner-team
+    description: what the runner did
+    runbook: https://wiki/executions
+    unguardable: reject
+    on_violation: warn
+    units: {start_ts: ms}
+    timezone: Europe/Berlin
+    rules:
+      - name: executions_order
+        order: [created_at, started_at, completed_at]
+        tolerance: 5ms
+        on_violation: reject
+        severity: page
+        hint: set created_at to started_at
+        description: times follow each other
+        always: true
+        when: "Status <> 'imported'"
+      - name: executions_gap
+        order: [start_ts, "\"endTs\""]
+        unit: us
+        timezone: UTC
+        min_gap: 1ms
+        max_gap: 1h30m
+      - name: executions_strict
+        order: [start_ts, started_at]
+        strict: true
+      - name: executions_no_reuse
+        parent:
+          table: Jobs
+          join: {job_id: id, tenant: tenant}
+          not_reused: {created_at: created_at}
+          not_before: {started_at: created_at}
+          tolerance: 250ns
+          lock_parent: true
+      - name: executions_duration
+        duration: {column: duration_us, start: started_at, end: completed_at, unit: us, tolerance: 1us}
+      - name: executions_fresh
+        near_now: {columns: [created_at], past: 5m, future: 5s}
+        on_violation: observe
+      - name: executions_sane
+        plausible: {columns: [started_at, completed_at], after: 2000-01-01, before: "2100-01-01T12:00:00+02:00"}
+      - name: executions_done_has_end
+        when: "status IN ('completed','failed')"
+        require: {not_null: [completed_at], null: [error]}
+      - name: executions_short
+        check: "executions.completed_at - started_at < interval '1 day'"
+    tests:
+      - name: negative
+        setup: "INSERT INTO jobs VALUES (1)"
+        sql: "INSERT INTO executions VALUES (1)"
+        expect: {violations: [executions_order], rejected: true}
+"#;
+
+fn loaded(text: &str) -> Loaded {
+    load_texts([("rules.yaml", text)]).unwrap_or_else(|all| panic!("{}", shown(&all)))
+}
+
+fn shown(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.iter().map(ToString::to_string).collect()
+}
+
+fn rule<'a>(loaded: &'a Loaded, name: &str) -> &'a Rule {
+    loaded.set.tables[0].rules.iter().find(|r| r.name == name).unwrap()
+}
+
+/// `(line, column, code)` of every error.
+fn errors(text: &str) -> Vec<(u32, u32, &'static str)> {
+    let all = load_texts([("rules.yaml", text)]).expect_err("there are mistakes");
+    all.iter()
+        .filter(|d| d.severity == Severity::Error)
+        .map(|d| (d.place.line, d.place.column, d.code.as_str()))
+        .collect()
+}
+
+const MS: u64 = 1_000_000;
+
+#[test]
+fn every_field_of_a_table_arrives() {
+    let loaded = loaded(FULL);
+    assert_eq!(loaded.counts, Counts { files: 1, tables: 1, rules: 9 });
+    let table = &loaded.set.tables[0];
+    assert_eq!((table.schema.as_str(), table.table.as_str()), ("public", "executions"));
+    assert_eq!(table.owner.as_deref(), Some("runner-team"));
+    assert_eq!(table.description.as_deref(), Some("what the runner did"));
+    assert_eq!(table.runbook.as_deref(), Some("https://wiki/executions"));
+    assert_eq!(table.unguardable, OnUnguardable::Reject);
+    assert_eq!((table.place.line, table.place.column), (3, 12));
+    assert_eq!(loaded.set.hash.len(), 16);
+    let codes: Vec<_> = loaded.warnings.iter().map(|d| (d.place.line, d.code.as_str())).collect();
+    assert_eq!(codes, [(32, "folded-name"), (49, "check-not-total")], "{}", shown(&loaded.warnings));
+}
+
+#[test]
+fn every_field_of_a_rule_arrives() {
+    let loaded = loaded(FULL);
+    let order = rule(&loaded, "executions_order");
+    assert_eq!(order.action, Action::Reject);
+    assert_eq!(order.severity.as_deref(), Some("page"));
+    assert_eq!(order.hint.as_deref(), Some("set created_at to started_at"));
+    assert_eq!(order.description.as_deref(), Some("times follow each other"));
+    assert!(order.always);
+    let when = order.when.as_ref().unwrap();
+    assert_eq!(
+        (when.text.as_str(), when.columns.as_slice()),
+        ("Status <> 'imported'", ["status".to_owned()].as_slice())
+    );
+    assert_eq!(order.units.get("start_ts"), Some(&Unit::Ms));
+    assert_eq!(order.timezone.as_deref(), Some("Europe/Berlin"));
+    assert_eq!((order.place.line, order.place.column), (12, 15));
+    assert_eq!(order.columns(), ["created_at", "started_at", "completed_at", "status"]);
+    // The rule's own action over the table's, the table's over observe.
+    assert_eq!(rule(&loaded, "executions_fresh").action, Action::Observe);
+    assert_eq!(rule(&loaded, "executions_gap").action, Action::Warn);
+}
+
+#[test]
+fn every_field_of_order_arrives() {
+    let loaded = loaded(FULL);
+    let Kind::Order(order) = &rule(&loaded, "executions_order").kind else { panic!() };
+    assert_eq!(order.columns, ["created_at", "started_at", "completed_at"]);
+    assert_eq!((order.tolerance, order.strict), (Span { nanos: 5 * MS }, false));
+    let gap = rule(&loaded, "executions_gap");
+    assert_eq!(gap.timezone.as_deref(), Some("UTC"));
+    assert_eq!((gap.units["start_ts"], gap.units["endTs"]), (Unit::Us, Unit::Us));
+    let Kind::Order(order) = &gap.kind else { panic!() };
+    assert_eq!(order.columns, ["start_ts", "endTs"]);
+    assert_eq!(order.min_gap, Some(Span { nanos: MS }));
+    assert_eq!(order.max_gap, Some(Span { nanos: 5_400_000 * MS }));
+    let Kind::Order(order) = &rule(&loaded, "executions_strict").kind else { panic!() };
+    assert!(order.strict && order.min_gap.is_none() && order.max_gap.is_none() && order.tolerance.nanos == 0);
+}
+
+#[test]
+fn every_field_of_the_other_kinds_arrives() {
+    let loaded = loaded(FULL);
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    let Kind::Parent(parent) = &rule(&loaded, "executions_no_reuse").kind else { panic!() };
+    assert_eq!((parent.schema.as_str(), parent.table.as_str()), ("public", "jobs"));
+    assert_eq!(parent.join, [pair("job_id", "id"), pair("tenant", "tenant")]);
+    assert_eq!(parent.not_reused, [pair("created_at", "created_at")]);
+    assert_eq!(parent.not_before, [pair("started_at", "created_at")]);
+    assert_eq!((parent.tolerance.nanos, parent.lock_parent), (250, true));
+    let Kind::Duration(d) = &rule(&loaded, "executions_duration").kind else { panic!() };
+    assert_eq!((d.column.as_str(), d.start.as_str(), d.end.as_str()), ("duration_us", "started_at", "completed_at"));
+    assert_eq!((d.unit, d.tolerance.nanos), (Unit::Us, 1_000));
+    let Kind::NearNow(near) = &rule(&loaded, "executions_fresh").kind else { panic!() };
+    assert_eq!(near.columns, ["created_at"]);
+    assert_eq!((near.past.unwrap().nanos, near.future.unwrap().nanos), (300_000 * MS, 5_000 * MS));
+    let Kind::Plausible(sane) = &rule(&loaded, "executions_sane").kind else { panic!() };
+    assert_eq!(sane.after.to_string(), "2000-01-01T00:00:00Z");
+    assert_eq!(sane.before.to_string(), "2100-01-01T10:00:00Z");
+    let Kind::Require(require) = &rule(&loaded, "executions_done_has_end").kind else { panic!() };
+    assert_eq!(
+        (require.not_null.as_slice(), require.null.as_slice()),
+        (["completed_at".to_owned()].as_slice(), ["error".to_owned()].as_slice())
+    );
+    let Kind::Check(check) = &rule(&loaded, "executions_short").kind else { panic!() };
+    assert_eq!(check.columns, ["completed_at", "started_at"]);
+}
+
+#[test]
+fn twelve_mistakes_are_twelve_errors() {
+    let text = r#"version: 2
+tables:
+  - table: a.b.c
+    on_violation: rejct
+    unguardble: pass
+    rules:
+      - name: Bad-Name
+        order: [created_at]
+        tolerance: 5
+      - name: second
+        near_now: {columns: [created_at]}
+      - name: third
+        plausible: {columns: [x], after: 2100-01-01, before: 2000-01-01}
+      - order: [a, b]
+        check: "a = (SELECT 1)"
+      - name: fifth
+        monotonic: [updated_at]
+      - name: sixth
+        require: {not_null: [a], null: [a]}
+"#;
+    assert_eq!(
+        errors(text),
+        [
+            (1, 10, "bad-value"),
+            (3, 12, "bad-value"),
+            (4, 19, "bad-value"),
+            (5, 5, "unknown-key"),
+            (7, 15, "bad-value"),
+            (8, 16, "bad-value"),
+            (9, 20, "bad-value"),
+            (11, 19, "missing-key"),
+            (13, 62, "conflict"),
+            (14, 9, "missing-key"),
+            (15, 9, "conflict"),
+            (15, 16, "bad-sql"),
+            (17, 9, "not-supported-yet"),
+            (19, 18, "conflict"),
+        ]
+    );
+}
+
+/// One rule in the place of `…`, which starts at line 5, column 9.
+fn one_rule(rest: &str) -> String {
+    format!("version: 1\ntables:\n- table: t\n  rules:\n      - {rest}\n")
+}
+
+#[test]
+fn mistakes_of_kinds() {
+    for (rest, column, code) in [
+        ("{name: a}", 9, "missing-key"),
+        ("{name: a, ordr: [a, b]}", 19, "unknown-key"),
+        ("{name: a, order: a}", 26, "wrong-type"),
+        ("{name: a, order: [a, a]}", 30, "bad-value"),
+        ("{name: a, order: [a, b], min_gap: 1s, tolerance: 1s}", 47, "conflict"),
+        ("{name: a, order: [a, b], min_gap: 1s, strict: true}", 47, "conflict"),
+        ("{name: a, order: [a, b], min_gap: 2s, max_gap: 1s}", 56, "conflict"),
+        ("{name: a, order: [a, b], past: 1s}", 34, "unknown-key"),
+        ("{name: a, order: [a, b], strict: yes}", 42, "wrong-type"),
+        ("{name: a, order: [a, b], timezone: CET}", 44, "bad-value"),
+        ("{name: a, order: [a, b], unit: h}", 40, "bad-value"),
+        ("{name: a, order: [a, b], ramp: 5%}", 34, "not-supported-yet"),
+        ("{name: a, order: [a, b], on_violation: {insert: warn}}", 48, "not-supported-yet"),
+        ("{name: a, write_once: [a]}", 19, "not-supported-yet"),
+        ("{name: a, transitions: {column: s, allow: {}}}", 19, "not-supported-yet"),
+        ("{name: a, affects_rows: {min: 1}}", 19, "not-supported-yet"),
+        ("{name: a, deadline: {max: 1s}}", 19, "not-supported-yet"),
+        ("{name: a, duration: {column: a, start: b, end: c}}", 29, "missing-key"),
+        ("{name: a, duration: {column: a, start: b, end: b, unit: s}}", 29, "conflict"),
+        ("{name: a, duration: {column: a, start: b, end: c, unit: s}, tolerance: 1s}", 69, "unknown-key"),
+        ("{name: a, near_now: {columns: [], past: 1s}}", 39, "bad-value"),
+        ("{name: a, plausible: {columns: [a], after: 2000-13-01, before: 2001-01-01}}", 52, "bad-value"),
+        ("{name: a, plausible: {columns: [a], after: 2000-01-01T00:00:00, before: 2001-01-01}}", 52, "bad-value"),
+        ("{name: a, plausible: {columns: [a], after: 2000-01-01}}", 30, "missing-key"),
+        ("{name: a, require: {}}", 28, "missing-key"),
+        ("{name: a, require: {not_null: [x]}, unit: s}", 45, "unknown-key"),
+        ("{name: a, parent: {table: p, join: {a: b}}}", 27, "missing-key"),
+        ("{name: a, parent: {table: p, join: {}, not_reused: {a: b}}}", 44, "bad-value"),
+        ("{name: a, parent: {join: {a: b}, not_reused: {a: b}}}", 27, "missing-key"),
+        ("{name: a, parent: {table: p, join: {a: b, a: c}, not_reused: {a: b}}}", 51, "duplicate-key"),
+        ("{name: a, check: \"a = 1 -- x\"}", 26, "bad-sql"),
+        ("{name: a, check: a, when: other.b}", 35, "bad-sql"),
+        ("{name: a, check: a, name: b}", 29, "duplicate-key"),
+        ("{name: a, check: a, hint: \"\"}", 35, "bad-value"),
+        ("{name: 5, check: a}", 16, "wrong-type"),
+        ("[a]", 9, "wrong-type"),
+    ] {
+        assert_eq!(errors(&one_rule(rest)), [(5, column, code)], "{rest}");
+    }
+}
+
+#[test]
+fn mistakes_of_files() {
+    for (text, expected) in [
+        ("", (1, 1, "missing-key")),
+        ("- a\n", (1, 1, "wrong-type")),
+        ("tables: []\n", (1, 1, "missing-key")),
+        ("version: 1\n", (1, 1, "missing-key")),
+        ("version: '1'\ntables: []\n", (1, 10, "bad-value")),
+        ("version: 1\ntables: {}\n", (2, 9, "wrong-type")),
+        ("version: 1\ntables: []\nexemptions: []\n", (3, 1, "not-supported-yet")),
+        ("version: 1\ntables: []\nTests: []\n", (3, 1, "unknown-key")),
+        ("version: 1\ntables:\n- table: t\n", (3, 3, "missing-key")),
+        ("version: 1\ntables: []\ntests: [{name: a, sql: b, expect: {violations: [nobody]}}]\n", (3, 49, "bad-value")),
+        ("version: 1\ntables: []\ntests: [{name: a, sql: b}]\n", (3, 9, "missing-key")),
+        ("version: 1\ntables: [\n", (3, 1, "yaml-syntax")),
+    ] {
+        assert_eq!(errors(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn duplicates_across_files_name_both_places() {
+    let table = |table: &str, rule: &str| {
+        format!("version: 1\ntables:\n- table: {table}\n  rules:\n  - {{name: {rule}, check: a}}\n")
+    };
+    let (a, b) = (table("public.jobs", "one"), table("\"jobs\"", "one"));
+    let all = load_texts([("a.yaml", a.as_str()), ("b.yaml", b.as_str())]).unwrap_err();
+    let found: Vec<_> =
+        all.iter().map(|d| (d.code.as_str(), d.location(), d.related[0].0.file.display().to_string())).collect();
+    assert_eq!(
+        found,
+        [
+            ("duplicate-table", "b.yaml:3:10".to_owned(), "a.yaml".to_owned()),
+            ("duplicate-rule", "b.yaml:5:12".to_owned(), "a.yaml".to_owned()),
+        ]
+    );
+    assert!(all.iter().all(|d| d.excerpt.is_some()));
+}
+
+#[test]
+fn a_file_that_is_no_yaml_hides_nothing_in_the_others() {
+    let all = load_texts([("a.yaml", "a: [\n"), ("b.yaml", "version: 2\ntables: []\n")]).unwrap_err();
+    assert_eq!(all.iter().map(|d| d.code).collect::<Vec<_>>(), [Code::YamlSyntax, Code::BadValue]);
+}
+
+#[test]
+fn directories_are_searched_and_files_named_twice_are_read_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = |n: u8| format!("version: 1\ntables:\n- table: t{n}\n  rules:\n  - {{name: r{n}, check: a}}\n");
+    std::fs::create_dir_all(dir.path().join("sub/..data")).unwrap();
+    std::fs::write(dir.path().join("sub/b.yml"), text(1)).unwrap();
+    std::fs::write(dir.path().join("a.yaml"), text(2)).unwrap();
+    std::fs::write(dir.path().join("README.md"), "no rules").unwrap();
+    std::fs::write(dir.path().join("sub/..data/b.yml"), text(1)).unwrap();
+    let loaded = load(&[dir.path().to_owned(), dir.path().join("a.yaml")]).unwrap();
+    let tables: Vec<_> = loaded.set.tables.iter().map(|t| t.table.as_str()).collect();
+    assert_eq!(tables, ["t2", "t1"]);
+    assert_eq!(loaded.counts.files, 2);
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = load(&[dir.path().join("none.yaml")]).unwrap_err();
+    assert_eq!(missing[0].code, Code::Unreadable);
+    let empty = load(&[dir.path().to_owned()]).unwrap();
+    assert_eq!(empty.warnings[0].code, Code::NoEffect);
+    std::fs::write(dir.path().join("x.yaml"), b"version: 1\n# \xff\n").unwrap();
+    let not_utf8 = load(&[dir.path().to_owned()]).unwrap_err();
+    assert!(not_utf8[0].message.contains("line 2"), "{}", not_utf8[0].message);
+}
+
+#[test]
+fn the_hash_is_of_the_contents() {
+    let hash = |name, text: &str| load_texts([(name, text)]).unwrap().set.hash;
+    assert_eq!(hash("a.yaml", FULL), hash("elsewhere/b.yaml", FULL));
+    assert_ne!(hash("a.yaml", FULL), hash("a.yaml", &format!("{FULL}# more\n")));
+    assert_eq!(hash("a", "version: 1\ntables: []\n"), "e3a82c517eff3d13");
+}
+
+#[test]
+fn windows_line_ends_and_byte_order_marks_are_read() {
+    let text = format!("\u{feff}{}", one_rule("{name: a, order: [a]}").replace('\n', "\r\n"));
+    assert_eq!(errors(&text), [(5, 26, "bad-value")]);
+}
+
+#[test]
+fn ten_thousand_rules_load() {
+    let mut text = String::from("version: 1\ntables:\n");
+    for t in 0..1000 {
+        text += &format!("- table: t{t}\n  rules:\n");
+        for r in 0..10 {
+            text += &format!(
+                "  - name: t{t}_r{r}\n    order: [created_at, started_at, completed_at]\n    tolerance: 5ms\n    on_violation: reject\n"
+            );
+        }
+    }
+    assert_eq!(loaded(&text).counts.rules, 10_000);
+}
+
+/// Pieces of rule files, for texts that get past the parser.
+fn piece() -> impl Strategy<Value = String> {
+    let words = vec![
+        "version: 1",
+        "tables:",
+        "- table: t",
+        "  rules:",
+        "  - name: a",
+        "    order: [a, b]",
+        "    tolerance: 5ms",
+        "&x",
+        "*x",
+        "<<: *x",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "null",
+        "~",
+        "parent:",
+        "join: {a: b}",
+        "require: {null: [a], not_null: }",
+        "check: \"a\"",
+        "when: |",
+        "  a = 1",
+        "#",
+        "'",
+        "\"",
+        "!!int",
+        "? ",
+        "- ",
+        "---",
+        "...",
+        "units: {a: us}",
+        "duration: {column: a, start: b, end: c, unit: s}",
+        "\t",
+        "plausible: {columns: [a], after: 1, before: 2}",
+    ];
+    prop::sample::select(words).prop_map(str::to_owned)
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let mut reading = Reading::default();
+        reading.file(PathBuf::from("x.yaml"), &bytes);
+        let inspected = reading.finish();
+        to_all_formats(&inspected);
+    }
+
+    #[test]
+    fn any_yaml_is_read_or_refused(pieces in prop::collection::vec((piece(), "[ \n]{0,8}"), 0..40)) {
+        let text: String = pieces.into_iter().flat_map(|(a, b)| [a, b]).collect();
+        to_all_formats(&inspect_texts([("x.yaml", text.as_str())]));
+    }
+
+    #[test]
+    fn a_damaged_file_is_read_or_refused(at in 0..FULL.len(), with in any::<String>()) {
+        let mut text = FULL.to_owned();
+        if text.is_char_boundary(at) {
+            text.insert_str(at, &with);
+        }
+        to_all_formats(&inspect_texts([("x.yaml", text.as_str())]));
+        to_all_formats(&inspect_texts([("x.yaml", &FULL[..at])]));
+    }
+}
+
+fn to_all_formats(inspected: &Inspected) {
+    use crate::rules::diagnostic::{to_json, to_sarif, to_text};
+    assert!(!to_text(&inspected.diagnostics, inspected.counts).is_empty());
+    assert!(to_json(&inspected.diagnostics, inspected.counts).is_object());
+    assert!(to_sarif(&inspected.diagnostics).is_object());
+}
