@@ -15,6 +15,7 @@
 //! `wire`, `sql`, `rules`, `guard` and `catalog` do no I/O; `session` and `listener` own the sockets.
 
 pub mod catalog;
+pub mod cli;
 pub mod guard;
 pub mod observe;
 pub mod rules;

@@ -273,7 +273,7 @@ fn mistakes_of_files() {
         ("version: 1\ntables:\n- table: t\n", (3, 3, "missing-key")),
         ("version: 1\ntables: []\ntests: [{name: a, sql: b, expect: {violations: [nobody]}}]\n", (3, 49, "bad-value")),
         ("version: 1\ntables: []\ntests: [{name: a, sql: b}]\n", (3, 9, "missing-key")),
-        ("version: 1\ntables: [\n", (3, 1, "yaml-syntax")),
+        ("version: 1\ntables: [\n", (2, 9, "yaml-syntax")),
     ] {
         assert_eq!(errors(text), [expected], "{text}");
     }

@@ -1,0 +1,61 @@
+//! `chronoguard check`: the mistakes in rule files, all at once.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::{Error, Exit, Outcome};
+use crate::rules::{
+    diagnostic::{Code, Diagnostic, tally, to_json, to_sarif, to_text},
+    load::inspect,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Rule files, or directories of them
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+    /// Check tables, columns and types against this database too, e.g. postgresql://app@127.0.0.1/app
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// Warnings count: exit with 3 if there are only warnings
+    #[arg(long)]
+    strict: bool,
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Sarif,
+}
+
+pub(super) fn check(arguments: Arguments) -> Outcome {
+    let inspected = inspect(&arguments.paths);
+    let (diagnostics, counts) = (inspected.diagnostics, inspected.counts);
+    let output = match arguments.format {
+        Format::Text => to_text(&diagnostics, counts),
+        Format::Json => pretty(&to_json(&diagnostics, counts))?,
+        Format::Sarif => pretty(&to_sarif(&diagnostics))?,
+    };
+    super::print(&output)?;
+    Ok(exit(&diagnostics, arguments.strict))
+}
+
+fn pretty(value: &serde_json::Value) -> Result<String, Error> {
+    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|e| Error(format!("write JSON: {e}")))
+}
+
+fn exit(diagnostics: &[Diagnostic], strict: bool) -> Exit {
+    match tally(diagnostics) {
+        _ if diagnostics.iter().any(|d| matches!(d.code, Code::Unreadable | Code::Database)) => Exit::Usage,
+        (0, 0) => Exit::Done,
+        (0, _) if strict => Exit::OnlyWarnings,
+        (0, _) => Exit::Done,
+        _ => Exit::Failed,
+    }
+}
