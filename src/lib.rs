@@ -16,6 +16,7 @@
 
 pub mod catalog;
 pub mod cli;
+pub mod config;
 pub mod guard;
 pub mod observe;
 pub mod rules;
