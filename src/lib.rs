@@ -14,6 +14,7 @@
 //!
 //! `wire`, `sql`, `rules`, `guard` and `catalog` do no I/O; `session` and `listener` own the sockets.
 
+pub mod admin;
 pub mod catalog;
 pub mod cli;
 pub mod config;

@@ -118,6 +118,32 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: &'static [Self] = &[
+        Self::NoSelectPrivilege,
+        Self::RowSecurity,
+        Self::InsteadRule,
+        Self::View,
+        Self::InsteadOfTrigger,
+        Self::ForeignTable,
+        Self::MergeBefore17,
+        Self::Unreadable,
+        Self::CteReturning,
+        Self::CopyTrigger,
+        Self::CopySubquery,
+        Self::NoticesSilenced,
+        Self::ColumnMissing,
+        Self::ColumnType,
+        Self::Parent,
+        Self::ParentSameStatement,
+        Self::MessageTooLarge,
+        Self::ClientEncoding,
+        Self::OtherRelation,
+        Self::BreakerOpen,
+        Self::CatalogUnknown,
+        Self::TooManyColumns,
+    ];
+
     /// The metric label.
     pub fn as_str(self) -> &'static str {
         match self {

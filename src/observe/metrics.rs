@@ -20,6 +20,7 @@ use super::{
     labels::{Direction, ErrorKind, RetryReason, SessionState, Side},
     process::ProcessCollector,
     series::{ByteCounts, OpenSession, TableMetrics},
+    snapshot::Snapshot,
 };
 use crate::rules::set::RuleSet;
 
@@ -272,9 +273,9 @@ impl Metrics {
         text
     }
 
-    /// The metric families now, for the status page and for tests.
-    pub fn gather(&self) -> Vec<prometheus::proto::MetricFamily> {
-        self.registry.gather()
+    /// The counters and gauges now, for the status page.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(&self.registry.gather())
     }
 }
 

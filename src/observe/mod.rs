@@ -9,12 +9,14 @@ pub mod metrics;
 mod process;
 mod recent;
 mod series;
+mod snapshot;
 pub mod violation;
 
 pub use labels::{CAUSES, Direction, ErrorKind, Outcome, RetryReason, SessionState, Side, WriteResult};
 pub use metrics::Metrics;
 pub use recent::Recent;
 pub use series::{ByteCounts, OpenSession, TableMetrics};
+pub use snapshot::Snapshot;
 pub use violation::{
     ColumnValue, Finding, LogLimits, SessionContext, StatementContext, StatementLog, ViolationLog, ViolationRecord,
 };
