@@ -254,7 +254,7 @@ fn write_recent(out: &mut String, view: &View<'_>) -> fmt::Result {
         return Ok(());
     }
     out.push_str(
-        "<table><thead><tr><th>when<th>table<th>rule<th>action<th>cause<th>values<th class=\"number\">by<th>client</tr></thead>",
+        "<table><thead><tr><th>when<th>rule<th>action<th>cause<th>values<th class=\"number\">by<th>client</tr></thead>",
     );
     for record in view.recent {
         write_violation(out, record, view.now)?;
@@ -269,7 +269,7 @@ fn write_violation(out: &mut String, record: &ViolationRecord, now: Timestamp) -
     let action = finding.action.as_str();
     write!(
         out,
-        "<tr><td title=\"{time}\">{age} ago<td>{table}<td>{rule}<td><span class=\"pill {action}\">{action}</span><td>{cause}<td class=\"values\">",
+        "<tr><td class=\"when\" title=\"{time}\">{age} ago<td>{rule}<br><small>{table}</small><td><span class=\"pill {action}\">{action}</span><td>{cause}<td class=\"values\">",
         time = record.time,
         age = Ago(age),
         table = Text(&statement.table),
