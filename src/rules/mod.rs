@@ -11,4 +11,4 @@ pub mod load;
 mod rule_tests;
 pub mod set;
 mod values;
-mod yaml;
+pub(crate) mod yaml;
