@@ -62,9 +62,17 @@ pub struct RelationFacts {
     pub instead_rule_update: bool,
     /// `row_security_active(oid)` for the current role and settings.
     pub row_security: bool,
+    /// The role may read system columns such as `tableoid`: `has_column_privilege(oid, 'tableoid', 'SELECT')`, that is, it has SELECT on
+    /// the whole relation and not just on columns.
+    #[serde(default = "yes")]
+    pub reads_system_columns: bool,
     /// Facts on the parents of `parent` rules that were asked for along with it.
     #[serde(default)]
     pub parents: Vec<RelationFacts>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// One column of a relation, for one role.

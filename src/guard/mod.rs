@@ -5,10 +5,36 @@
 //! A guard is one SQL expression of type `text` over a row alias. Good row: `''` or NULL, at next to no cost. Bad row, by [`Channel`]:
 //! *observe* and *warn* arms give their finding's text; *reject* arms raise 22P02 from `int4in` with the text in the message.
 //! Text of a finding (ASCII only): `rule number|value|value|…;` see [`verdict`].
+//!
+//! ```text
+//! rule ──kinds──▶ Judgement (violated?, values)  ──compile──▶ Guard.expression ──▶ server
+//!        ▲   ▲                                                                       │ column, error or notice text
+//!  row::Row  condition (raw SQL)                     Violation ◀─cause─ Finding ◀─verdict
+//! ```
+
+mod assess;
+pub mod cause;
+pub mod compile;
+mod condition;
+mod kinds;
+mod row;
+mod sql;
+#[cfg(test)]
+mod testing;
+pub mod time;
+pub mod verdict;
+pub mod violation;
+
+pub use self::{
+    cause::Cause,
+    compile::{compile, violated},
+    verdict::{Finding, Value, Verdict},
+    violation::Violation,
+};
 
 use crate::{
-    catalog::facts::RelationFacts,
-    rules::set::{Action, TableRules},
+    catalog::facts::QualifiedName,
+    rules::set::Action,
     sql::write::Operation,
 };
 
@@ -17,8 +43,8 @@ use crate::{
 pub enum Channel {
     /// As the text of the guard column; reject arms raise.
     Column,
-    /// Where no column can come back (CTE, `EXPLAIN ANALYZE`, …): observe and warn arms make the server send the NOTICE of SPLICE.md 1.3 and the guard is
-    /// always NULL; reject arms raise.
+    /// Where no column can come back (CTE, `EXPLAIN ANALYZE`, …): observe and warn arms make the server send the NOTICE of
+    /// SPLICE.md 1.3 and the guard is always NULL; reject arms raise.
     Notice,
     /// The `WHERE` of a COPY: as `Notice`, but boolean and always true, no sub-selects, generated columns inlined.
     CopyWhere,
@@ -35,15 +61,23 @@ pub struct Site<'a> {
     pub channel: Channel,
     /// UPDATE: the columns in SET. INSERT: the column list. `None`: all.
     pub columns: Option<&'a [String]>,
-    /// `ON CONFLICT DO UPDATE`: the columns it sets.
+    /// `ON CONFLICT DO UPDATE`: the columns it sets. MERGE: the columns that its UPDATE actions set, if known.
     pub conflict_columns: Option<&'a [String]>,
+    /// INSERT names a conflict target: row security then applies the SELECT policies anyway.
+    pub conflict_target: bool,
+    /// Without our help the statement already reads a column of the target (see `sql::write::Write::reads_target`).
+    pub reads_target: bool,
     /// `server_version_num`.
     pub server_version: u32,
-    /// The client's text also writes these relations (a parent written in the same statement cannot be seen).
+    /// `client_min_messages` lets a NOTICE through.
+    pub notices: bool,
+    /// The client's text also writes these relations, as `table` or `schema.table` (a parent written in the same statement cannot
+    /// be seen).
     pub also_written: &'a [String],
     /// Every rule as observe (kill switch).
     pub observe_only: bool,
-    /// The random mark of this process: 16 hexadecimal digits.
+    /// The random mark of this process: 16 hexadecimal digits. Where one text has several guarded writes, a suffix such as `.1`
+    /// tells their findings apart. ASCII letters, digits, `.` and `-` only.
     pub mark: &'a str,
 }
 
@@ -55,8 +89,49 @@ pub struct Guard {
     pub expression: Option<String>,
     /// Numbers (indices in `TableRules::rules`) of the rules compiled into it, with the action each has here.
     pub judged: Vec<(usize, Action)>,
-    /// Rules not judged in this write, and why.
+    /// Rules not judged in this write, and why. A rule that is judged, but more mildly than its file says, is in both lists.
     pub skipped: Vec<(usize, Skip)>,
+    /// Names of the key columns that every finding begins with. Empty: the role cannot read the key, or there is none.
+    pub key: Vec<String>,
+    /// For each entry of `judged`: what its finding carries, in order.
+    pub slots: Vec<Vec<Slot>>,
+    /// What the diagnosis must know of the write.
+    pub context: Context,
+}
+
+/// What one value of a finding is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Whose value.
+    pub source: Source,
+    /// Name of the column; for [`Source::Server`] the function.
+    pub column: String,
+}
+
+/// Whose value a slot holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The judged row's.
+    Row,
+    /// The parent row's.
+    Parent,
+    /// The server's clock: `now` (start of the transaction) or `clock_timestamp`.
+    Server,
+}
+
+/// The write a guard was made for, as far as messages and diagnosis need it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Context {
+    /// Kind of the write.
+    pub operation: Operation,
+    /// The relation written.
+    pub relation: QualifiedName,
+    /// UPDATE: the columns in SET. INSERT and COPY: the column list. `None`: all, or unknown.
+    pub columns: Option<Vec<String>>,
+    /// Columns that `ON CONFLICT DO UPDATE` sets.
+    pub conflict_columns: Option<Vec<String>>,
+    /// Columns left out of the INSERT or COPY whose default is the server's clock, with that default's text.
+    pub clock_defaults: Vec<(String, String)>,
 }
 
 /// Why one rule does not judge a write.
@@ -172,8 +247,3 @@ impl Reason {
         }
     }
 }
-
-/// Compiles the rules of a table into the guard of one write. To be written in `compile.rs`:
-/// `pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) -> Result<Guard, Reason>`.
-#[allow(dead_code, reason = "signature sketch until compile.rs lands")]
-type Compile = fn(&TableRules, &RelationFacts, &Site<'_>) -> Result<Guard, Reason>;

@@ -1,0 +1,261 @@
+//! What a guard says, read back: the text of the guard column, of an error or of a notice.
+//!
+//! ```text
+//! verdict  = "" | findings | stranger
+//! findings = finding { finding }                        the column holds one for each rule violated; an error or a notice holds one
+//! finding  = rule { "|" value } ";"                     rule: its number; values: the key columns, then the rule's slots
+//! value    = ""                                         NULL
+//!          | "t" seconds | "w" seconds | "d" seconds    timestamptz, timestamp, date: since the epoch, or Infinity, -Infinity
+//!          | "i" seconds                                interval
+//!          | "n" text                                   a number, uuid or boolean as it is
+//!          | "x" hex                                    the first 40 characters of anything else, in the database's encoding
+//! stranger = "!" oid ";"                                the row went into another relation
+//! message  = … "CG" mark "|" ( finding | stranger ) …   whatever is around it, in whatever language
+//! ```
+//! A client can send such a text too. So only a text with this process's mark, or from the column we added, is looked at, and only rules
+//! that were compiled into that very guard are believed; anything of another shape is no verdict.
+
+use super::{
+    Guard, Slot,
+    time::{Moment, Style},
+};
+use crate::rules::set::{Action, Unit};
+
+/// No guard writes more findings than rules; a longer text is not ours.
+const MOST_FINDINGS: usize = 4_096;
+
+/// What a guard said about one row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It violates nothing.
+    Good,
+    /// It was stored in the relation with this OID, for which the guard was not made: nothing was judged.
+    OtherRelation(u32),
+    /// At least one.
+    Findings(Vec<Finding>),
+}
+
+/// One rule violated by one row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// Index in `TableRules::rules`.
+    pub rule: usize,
+    /// What the rule does in this write.
+    pub action: Action,
+    /// Key columns and their values; empty if not known.
+    pub key: Vec<(String, Value)>,
+    /// The values the rule looked at.
+    pub values: Vec<(Slot, Value)>,
+}
+
+/// A value as it came from the server.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// NULL.
+    Null,
+    /// A `timestamptz`.
+    Instant(Moment),
+    /// A `timestamp`, as if it were UTC.
+    Timestamp(Moment),
+    /// A `date`, its midnight as if it were UTC.
+    Date(Moment),
+    /// An `interval`, in seconds since the epoch's zero.
+    Interval(Moment),
+    /// A number, uuid or boolean.
+    Plain(String),
+    /// Anything else, cut after 40 characters.
+    Text(String),
+}
+
+impl Value {
+    /// The value as a time; a number counts `unit`.
+    pub fn moment(&self, unit: Option<Unit>) -> Option<Moment> {
+        match self {
+            Self::Instant(moment) | Self::Timestamp(moment) | Self::Date(moment) | Self::Interval(moment) => Some(*moment),
+            Self::Plain(text) => Moment::parse(text, unit?.per_second()),
+            Self::Null | Self::Text(_) => None,
+        }
+    }
+
+    /// For people and logs.
+    pub fn display(&self) -> String {
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Instant(moment) => Style::Instant.format(*moment),
+            Self::Timestamp(moment) => Style::Wall.format(*moment),
+            Self::Date(moment) => Style::Date.format(*moment),
+            Self::Interval(Moment::Finite(nanos)) => super::time::Length(*nanos).signed(),
+            Self::Interval(moment) => Style::Date.format(*moment),
+            Self::Plain(text) | Self::Text(text) => text.clone(),
+        }
+    }
+}
+
+/// Reads the text of the guard column.
+///
+/// `None`: not a verdict of this guard.
+pub fn from_column(text: &[u8], guard: &Guard) -> Option<Verdict> {
+    if text.is_empty() {
+        return Some(Verdict::Good);
+    }
+    let (text, rest) = text.split_at(text.len() - 1);
+    if rest != b";" {
+        return None;
+    }
+    if text.first() == Some(&b'!') {
+        return stranger(text);
+    }
+    let mut findings = Vec::new();
+    for part in text.split(|&byte| byte == b';') {
+        findings.push(finding(part, guard)?);
+        if findings.len() > MOST_FINDINGS {
+            return None;
+        }
+    }
+    Some(Verdict::Findings(findings))
+}
+
+/// Finds the verdict in the primary message of an error or a notice.
+///
+/// `None`: it carries none of this guard with this mark.
+pub fn from_message(message: &[u8], mark: &str, guard: &Guard) -> Option<Verdict> {
+    let label = format!("CG{mark}|");
+    // The notice names the identifier twice, whole and truncated, and a translation may swap the two.
+    memchr::memmem::find_iter(message, label.as_bytes()).find_map(|at| {
+        let text = &message[at + label.len()..];
+        let text = &text[..memchr::memchr(b';', text)?];
+        if text.first() == Some(&b'!') {
+            return stranger(text);
+        }
+        Some(Verdict::Findings(vec![finding(text, guard)?]))
+    })
+}
+
+fn stranger(text: &[u8]) -> Option<Verdict> {
+    let oid = std::str::from_utf8(text).ok()?.strip_prefix('!')?.parse().ok()?;
+    Some(Verdict::OtherRelation(oid))
+}
+
+fn finding(text: &[u8], guard: &Guard) -> Option<Finding> {
+    let text = std::str::from_utf8(text).ok().filter(|text| text.is_ascii())?;
+    let mut parts = text.split('|');
+    let rule: usize = number(parts.next()?)?;
+    let index = guard.judged.iter().position(|(judged, _)| *judged == rule)?;
+    let (action, slots) = (guard.judged[index].1, guard.slots.get(index)?);
+    let values = parts.map(value).collect::<Option<Vec<_>>>()?;
+    if values.len() != guard.key.len() + slots.len() {
+        return None;
+    }
+    let mut values = values.into_iter();
+    let key = guard.key.iter().cloned().zip(values.by_ref().take(guard.key.len())).collect();
+    let values = slots.iter().cloned().zip(values).collect();
+    Some(Finding { rule, action, key, values })
+}
+
+/// As the compiler writes it: digits only.
+fn number(text: &str) -> Option<usize> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+fn value(text: &str) -> Option<Value> {
+    let Some(tag) = text.chars().next() else { return Some(Value::Null) };
+    let body = &text[tag.len_utf8()..];
+    let time = |wrap: fn(Moment) -> Value| match body {
+        "" => Some(Value::Null),
+        _ => Moment::parse(body, 1).map(wrap),
+    };
+    match tag {
+        't' => time(Value::Instant),
+        'w' => time(Value::Timestamp),
+        'd' => time(Value::Date),
+        'i' => time(Value::Interval),
+        'n' if body.is_empty() => Some(Value::Null),
+        'n' => body.bytes().all(|b| b.is_ascii_graphic() && b != b'"').then(|| Value::Plain(body.to_owned())),
+        'x' => hex(body).map(|bytes| Value::Text(String::from_utf8_lossy(&bytes).into_owned())),
+        _ => None,
+    }
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::{Source, testing};
+
+    const MARK: &str = "0123456789abcdef";
+
+    fn guard() -> Guard {
+        let slot = |column: &str| Slot { source: Source::Row, column: column.to_owned() };
+        let mut guard = testing::guard();
+        guard.judged = vec![(0, Action::Observe), (3, Action::Reject)];
+        guard.slots = vec![vec![slot("a"), slot("b")], vec![slot("c")]];
+        guard.key = vec!["id".to_owned()];
+        guard
+    }
+
+    #[test]
+    fn reads_a_column() {
+        let guard = guard();
+        assert_eq!(from_column(b"", &guard), Some(Verdict::Good));
+        assert_eq!(from_column(b"!16402;", &guard), Some(Verdict::OtherRelation(16402)));
+        let Some(Verdict::Findings(findings)) = from_column(b"0|n7|t1.5|tInfinity;3|x61C3a9|;", &guard) else { panic!() };
+        assert_eq!(findings.len(), 2);
+        assert_eq!(findings[0].key, [("id".to_owned(), Value::Plain("7".to_owned()))]);
+        assert_eq!(findings[0].values[0].1, Value::Instant(Moment::Finite(1_500_000_000)));
+        assert_eq!(findings[0].values[1].1, Value::Instant(Moment::Infinity));
+        assert_eq!(findings[1].action, Action::Reject);
+        assert_eq!(findings[1].key[0].1, Value::Text("aé".to_owned()));
+        assert_eq!(findings[1].values[0].1, Value::Null);
+    }
+
+    #[test]
+    fn believes_no_other_shape() {
+        let guard = guard();
+        for text in [
+            "x", ";", "0", "0;", "0|n7|t1.5;", "0|n7|t1.5|t2|t3;", "1|n7|t1;", "+0|n7|t1|t1;", "0|n7|t1|tx;", "0|n7|t1|x6;", "0|n7|t1|x6g;",
+            "0|n7|t1|q1;", "!;", "!x;", "!99999999999;", "0|n7|t1|t1;;", "0|n\"|t1|t1;", "0|n7|t1|n\u{e9};", "99999999999999999999|n7|t1;",
+        ] {
+            assert_eq!(from_column(text.as_bytes(), &guard), None, "{text}");
+        }
+        assert_eq!(from_column(b"0|n7|t1|x\xff;", &guard), None);
+    }
+
+    #[test]
+    fn finds_the_mark_in_any_language() {
+        let guard = guard();
+        for message in [
+            "invalid input syntax for type integer: \"CG0123456789abcdef|3|n7|t1.5;\"",
+            "Syntaxe invalide : « CG0123456789abcdef|3|n7|t1.5; »",
+            "identifier \"CG0123456789abcdef|3|n7|\" is what is left of \"CG0123456789abcdef|3|n7|t1.5;.....\"",
+        ] {
+            let Some(Verdict::Findings(findings)) = from_message(message.as_bytes(), MARK, &guard) else { panic!("{message}") };
+            assert_eq!((findings.len(), findings[0].rule), (1, 3));
+        }
+        assert_eq!(
+            from_message(b"\"CG0123456789abcdef|!12;...\"", MARK, &guard),
+            Some(Verdict::OtherRelation(12))
+        );
+        assert_eq!(from_message(b"\"CGffffffffffffffff|3|n7|t1.5;\"", MARK, &guard), None);
+        assert_eq!(from_message(b"\"CG0123456789abcdef|3|n7|t1.5\"", MARK, &guard), None);
+        assert_eq!(from_message(b"\"CG0123456789abcdef|1|n7|t1.5;\"", MARK, &guard), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(text: Vec<u8>, shaped in "[0-3!|;tnwdix\\-.Ee0-9]{0,40}") {
+            let guard = guard();
+            let _ = from_column(&text, &guard);
+            let _ = from_message(&text, MARK, &guard);
+            let _ = from_column(shaped.as_bytes(), &guard);
+            let _ = from_message(format!("CG{MARK}|{shaped};").as_bytes(), MARK, &guard);
+        }
+    }
+}
