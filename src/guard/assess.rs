@@ -1,10 +1,7 @@
 //! What exactly is wrong in a finding: the columns to blame and by how much. Repeats the rule's comparison over the values that came
 //! along; the verdict itself is the server's.
 
-use super::{
-    Finding, Source, Value,
-    time::Moment,
-};
+use super::{Finding, Source, Value, time::Moment};
 use crate::rules::set::{Duration, Kind, NearNow, Order, Parent, Plausible, Require, Rule, Unit};
 
 /// What is wrong.

@@ -114,9 +114,13 @@ pub(super) fn hint(cause: Cause, case: &Case<'_>, offence: &Offence, context: &C
             let source = if omitted == other { column } else { other };
             format!("{omitted} was not in the column list and took DEFAULT {default}; set it to {source}.")
         }
-        Cause::ParentCopied => format!("{column} was copied from the parent row; take the time at which this row's own event happened."),
+        Cause::ParentCopied => {
+            format!("{column} was copied from the parent row; take the time at which this row's own event happened.")
+        }
         Cause::OverwrittenStart => {
-            format!("{other} was set again although {column} was already there; write it once, for example SET {other} = COALESCE({other}, ...).")
+            format!(
+                "{other} was set again although {column} was already there; write it once, for example SET {other} = COALESCE({other}, ...)."
+            )
         }
         Cause::TimezoneOffset => {
             let hours = offence.by.unwrap_or_default();
@@ -127,7 +131,9 @@ pub(super) fn hint(cause: Cause, case: &Case<'_>, offence: &Offence, context: &C
         }
         Cause::UnitMismatch => match case.unit(column) {
             Some(unit) => format!("The value of {column} looks like another unit; {} is expected.", unit_name(unit)),
-            None => format!("The value of {column} looks like a number of another unit (milliseconds taken for seconds, or the like)."),
+            None => format!(
+                "The value of {column} looks like a number of another unit (milliseconds taken for seconds, or the like)."
+            ),
         },
         Cause::ZeroSentinel => format!("Zero is a time too; store NULL where {column} is not known."),
         Cause::ClockSkew => "The two times come from different clocks; take both from one of them.".to_owned(),
@@ -190,10 +196,13 @@ fn unit_mismatch(case: &Case<'_>, offence: &Offence, _: &Context) -> bool {
             let range = plausible.after.as_nanosecond()..plausible.before.as_nanosecond();
             [1_000, 1_000_000, 1_000_000_000].iter().any(|factor| {
                 // Times that are their own zero in every unit (1970 and about) tell nothing.
-                range.contains(&(nanos / factor)) || nanos.abs() > NANOS && range.contains(&nanos.saturating_mul(*factor))
+                range.contains(&(nanos / factor))
+                    || nanos.abs() > NANOS && range.contains(&nanos.saturating_mul(*factor))
             })
         }),
-        (Fault::Before | Fault::TooLate, Kind::Order(Order { columns, .. })) if columns.iter().any(|c| case.unit(c).is_some()) => {
+        (Fault::Before | Fault::TooLate, Kind::Order(Order { columns, .. }))
+            if columns.iter().any(|c| case.unit(c).is_some()) =>
+        {
             finite(&offence.column).zip(finite(&offence.other)).is_some_and(|(a, b)| thousandfold(a, b))
         }
         (Fault::Past | Fault::Future, _) => {
@@ -238,7 +247,8 @@ fn overwritten_start(offence: &Offence, context: &Context) -> bool {
         return false;
     }
     let (Some(end), Some(start)) = (&offence.column, &offence.other) else { return false };
-    let has = |columns: &Option<Vec<String>>, name: &String| columns.as_ref().is_some_and(|columns| columns.contains(name));
+    let has =
+        |columns: &Option<Vec<String>>, name: &String| columns.as_ref().is_some_and(|columns| columns.contains(name));
     match context.operation {
         Operation::Update => has(&context.columns, start) && !has(&context.columns, end),
         // An end that the INSERT does not give can only be that of the row it met.

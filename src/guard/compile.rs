@@ -78,10 +78,9 @@ pub fn violated(rule: &Rule, relation: &RelationFacts, row: &str) -> Result<Stri
     let judgement = kinds::judge(rule, &row)?;
     let violated = match &judgement.lookup {
         None => judgement.violated,
-        Some(lookup) => format!(
-            "EXISTS (SELECT 1 FROM {} WHERE {} AND ({}))",
-            lookup.from, lookup.on, judgement.violated
-        ),
+        Some(lookup) => {
+            format!("EXISTS (SELECT 1 FROM {} WHERE {} AND ({}))", lookup.from, lookup.on, judgement.violated)
+        }
     };
     match &rule.when {
         None => Ok(violated),
@@ -131,11 +130,8 @@ struct Plan {
 }
 
 fn plan(rule: &Rule, relation: &RelationFacts, site: &Site<'_>) -> Result<Plan, Skip> {
-    let mut plan = Plan {
-        action: if site.observe_only { Action::Observe } else { rule.action },
-        note: None,
-        only: None,
-    };
+    let mut plan =
+        Plan { action: if site.observe_only { Action::Observe } else { rule.action }, note: None, only: None };
     match touch(rule, relation, site) {
         Touch::Every => {}
         Touch::None => return Err(Skip::Untouched),
@@ -201,9 +197,7 @@ fn inserted(relation: &RelationFacts, site: &Site<'_>) -> Option<String> {
     match site.operation {
         Operation::Merge => Some(op("merge_action()", "=", "'INSERT'")),
         // ON CONFLICT DO UPDATE locks the row first, which leaves its mark in the new version. Partitioned tables cannot show it.
-        _ if relation.kind == 'r' && relation.reads_system_columns => {
-            Some(op(&format!("{}.xmax", site.row), "=", "0"))
-        }
+        _ if relation.kind == 'r' && relation.reads_system_columns => Some(op(&format!("{}.xmax", site.row), "=", "0")),
         _ => None,
     }
 }
@@ -223,10 +217,9 @@ fn arm(
     let mut sql = match &judgement.lookup {
         None => format!("CASE WHEN {} THEN {} END", judgement.violated, outcome(text)),
         Some(lookup) => outcome(match &lookup.lock {
-            None => format!(
-                "(SELECT {text} FROM {} WHERE {} AND ({}) LIMIT 1)",
-                lookup.from, lookup.on, judgement.violated
-            ),
+            None => {
+                format!("(SELECT {text} FROM {} WHERE {} AND ({}) LIMIT 1)", lookup.from, lookup.on, judgement.violated)
+            }
             // Locked first, then judged, so that the newest version is what is looked at.
             Some(lock) => format!(
                 "(SELECT pg_catalog.max(cg_v) FROM (SELECT CASE WHEN {} THEN {text} END AS cg_v FROM {} WHERE {} {lock}) cg_q)",
@@ -306,7 +299,8 @@ fn identity(relation: &RelationFacts, site: &Site<'_>) -> Option<String> {
         return None;
     }
     let stored = format!("{}.tableoid", site.row);
-    let root = |root: u32| op(&format!("pg_catalog.pg_partition_root({stored})::pg_catalog.oid"), "=", &root.to_string());
+    let root =
+        |root: u32| op(&format!("pg_catalog.pg_partition_root({stored})::pg_catalog.oid"), "=", &root.to_string());
     match (&relation.tableoids[..], relation.partition_root) {
         ([], None) => Some(op(&stored, "=", &relation.oid.to_string())),
         ([one], _) if relation.kind != 'p' => Some(op(&stored, "=", &one.to_string())),

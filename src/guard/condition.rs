@@ -170,7 +170,10 @@ mod tests {
     };
 
     fn facts() -> RelationFacts {
-        testing::relation("executions", &[("status", "text"), ("a", "timestamptz"), ("B c", "timestamptz"), ("gen", "int4")])
+        testing::relation(
+            "executions",
+            &[("status", "text"), ("a", "timestamptz"), ("B c", "timestamptz"), ("gen", "int4")],
+        )
     }
 
     fn over_x(text: &str, columns: &[&str]) -> Result<String, Reason> {
@@ -183,8 +186,16 @@ mod tests {
     fn qualifies_bare_columns() {
         for (text, columns, expected) in [
             ("status = 'a'", &["status"][..], "x.status = 'a'"),
-            ("STATUS IN ('a','b') AND \"B c\" > a", &["status", "B c", "a"], "x.status IN ('a','b') AND x.\"B c\" > x.a"),
-            ("a - \"B c\" < interval '1 day'\n  and\n é(status)", &["a", "B c", "status"], "x.a - x.\"B c\" < interval '1 day'\n  and\n é(x.status)"),
+            (
+                "STATUS IN ('a','b') AND \"B c\" > a",
+                &["status", "B c", "a"],
+                "x.status IN ('a','b') AND x.\"B c\" > x.a",
+            ),
+            (
+                "a - \"B c\" < interval '1 day'\n  and\n é(status)",
+                &["a", "B c", "status"],
+                "x.a - x.\"B c\" < interval '1 day'\n  and\n é(x.status)",
+            ),
             ("extract(epoch from a) > 5 -- why", &["a"], "extract(epoch from x.a) > 5"),
             ("a > now() and status ~ '^\\d'", &["a", "status"], "x.a > now() and x.status ~ E'^\\\\d'"),
             ("date(a) = current_date", &["a"], "date(x.a) = current_date"),
@@ -217,9 +228,6 @@ mod tests {
         relation.columns[3].default = Some("length(status)".to_owned());
         let row = Row { relation: &relation, name: "x", source: Source::Row, inline_generated: true };
         assert_eq!(over(&testing::condition("gen > 3", &["gen"]), &row).as_deref(), Ok("(length(status)) > 3"));
-        assert_eq!(
-            over(&testing::condition("(select true)", &[]), &row),
-            Err(Reason::CopySubquery),
-        );
+        assert_eq!(over(&testing::condition("(select true)", &[]), &row), Err(Reason::CopySubquery),);
     }
 }

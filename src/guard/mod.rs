@@ -32,11 +32,7 @@ pub use self::{
     violation::Violation,
 };
 
-use crate::{
-    catalog::facts::QualifiedName,
-    rules::set::Action,
-    sql::write::Operation,
-};
+use crate::{catalog::facts::QualifiedName, rules::set::Action, sql::write::Operation};
 
 /// How the verdict leaves the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -71,7 +71,9 @@ impl Value {
     /// The value as a time; a number counts `unit`.
     pub fn moment(&self, unit: Option<Unit>) -> Option<Moment> {
         match self {
-            Self::Instant(moment) | Self::Timestamp(moment) | Self::Date(moment) | Self::Interval(moment) => Some(*moment),
+            Self::Instant(moment) | Self::Timestamp(moment) | Self::Date(moment) | Self::Interval(moment) => {
+                Some(*moment)
+            }
             Self::Plain(text) => Moment::parse(text, unit?.per_second()),
             Self::Null | Self::Text(_) => None,
         }
@@ -206,7 +208,9 @@ mod tests {
         let guard = guard();
         assert_eq!(from_column(b"", &guard), Some(Verdict::Good));
         assert_eq!(from_column(b"!16402;", &guard), Some(Verdict::OtherRelation(16402)));
-        let Some(Verdict::Findings(findings)) = from_column(b"0|n7|t1.5|tInfinity;3|x61C3a9|;", &guard) else { panic!() };
+        let Some(Verdict::Findings(findings)) = from_column(b"0|n7|t1.5|tInfinity;3|x61C3a9|;", &guard) else {
+            panic!()
+        };
         assert_eq!(findings.len(), 2);
         assert_eq!(findings[0].key, [("id".to_owned(), Value::Plain("7".to_owned()))]);
         assert_eq!(findings[0].values[0].1, Value::Instant(Moment::Finite(1_500_000_000)));
@@ -220,8 +224,25 @@ mod tests {
     fn believes_no_other_shape() {
         let guard = guard();
         for text in [
-            "x", ";", "0", "0;", "0|n7|t1.5;", "0|n7|t1.5|t2|t3;", "1|n7|t1;", "+0|n7|t1|t1;", "0|n7|t1|tx;", "0|n7|t1|x6;", "0|n7|t1|x6g;",
-            "0|n7|t1|q1;", "!;", "!x;", "!99999999999;", "0|n7|t1|t1;;", "0|n\"|t1|t1;", "0|n7|t1|n\u{e9};", "99999999999999999999|n7|t1;",
+            "x",
+            ";",
+            "0",
+            "0;",
+            "0|n7|t1.5;",
+            "0|n7|t1.5|t2|t3;",
+            "1|n7|t1;",
+            "+0|n7|t1|t1;",
+            "0|n7|t1|tx;",
+            "0|n7|t1|x6;",
+            "0|n7|t1|x6g;",
+            "0|n7|t1|q1;",
+            "!;",
+            "!x;",
+            "!99999999999;",
+            "0|n7|t1|t1;;",
+            "0|n\"|t1|t1;",
+            "0|n7|t1|n\u{e9};",
+            "99999999999999999999|n7|t1;",
         ] {
             assert_eq!(from_column(text.as_bytes(), &guard), None, "{text}");
         }
@@ -236,13 +257,12 @@ mod tests {
             "Syntaxe invalide : « CG0123456789abcdef|3|n7|t1.5; »",
             "identifier \"CG0123456789abcdef|3|n7|\" is what is left of \"CG0123456789abcdef|3|n7|t1.5;.....\"",
         ] {
-            let Some(Verdict::Findings(findings)) = from_message(message.as_bytes(), MARK, &guard) else { panic!("{message}") };
+            let Some(Verdict::Findings(findings)) = from_message(message.as_bytes(), MARK, &guard) else {
+                panic!("{message}")
+            };
             assert_eq!((findings.len(), findings[0].rule), (1, 3));
         }
-        assert_eq!(
-            from_message(b"\"CG0123456789abcdef|!12;...\"", MARK, &guard),
-            Some(Verdict::OtherRelation(12))
-        );
+        assert_eq!(from_message(b"\"CG0123456789abcdef|!12;...\"", MARK, &guard), Some(Verdict::OtherRelation(12)));
         assert_eq!(from_message(b"\"CGffffffffffffffff|3|n7|t1.5;\"", MARK, &guard), None);
         assert_eq!(from_message(b"\"CG0123456789abcdef|3|n7|t1.5\"", MARK, &guard), None);
         assert_eq!(from_message(b"\"CG0123456789abcdef|1|n7|t1.5;\"", MARK, &guard), None);

@@ -138,12 +138,9 @@ fn detail(case: &Case<'_>, offence: &Offence) -> String {
         ),
         (Fault::Epoch, _) => format!("{} is the epoch.", this()),
         (Fault::Infinite, _) => format!("{} is not finite.", this()),
-        (Fault::OutOfRange, Kind::Plausible(range)) => format!(
-            "{} is not between {} and {}.",
-            this(),
-            instant(range.after),
-            instant(range.before)
-        ),
+        (Fault::OutOfRange, Kind::Plausible(range)) => {
+            format!("{} is not between {} and {}.", this(), instant(range.after), instant(range.before))
+        }
         (Fault::Missing, _) => format!("{column} is null."),
         (Fault::Unexpected, _) => format!("{} is not null.", this()),
         (Fault::Reused, Kind::Parent(parent)) => {

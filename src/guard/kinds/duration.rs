@@ -24,10 +24,8 @@ pub(super) fn judge(rule: &Rule, duration: &Duration, row: &Row<'_>) -> Result<J
         Type::Float8 => count(Number::Float8),
         _ => return Err(Reason::ColumnType),
     };
-    let off = format!(
-        "pg_catalog.abs({})",
-        op(&stored, "-", &format!("({})", axis.distance(&axis.sql[1], &axis.sql[0])))
-    );
+    let off =
+        format!("pg_catalog.abs({})", op(&stored, "-", &format!("({})", axis.distance(&axis.sql[1], &axis.sql[0]))));
     // Negated, so that NaN (a distance between equal infinities) is not "less": it is not judged.
     let violated = op(&format!("0 OPERATOR(pg_catalog.-) {off}"), "<", &negative(duration.tolerance.nanos));
     let mut shown = vec![row.shown(&duration.column)?];

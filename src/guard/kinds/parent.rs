@@ -5,7 +5,7 @@ use crate::{
     catalog::facts::RelationFacts,
     guard::{
         Reason, Source,
-        row::{Axis, Row, Type, zone},
+        row::{Axis, Row, Shown, Type, zone},
         sql::{any_of, attribute, identifier, op},
         time::seconds_constant,
     },
@@ -19,12 +19,19 @@ pub(super) fn judge(rule: &Rule, parent: &Parent, row: &Row<'_>) -> Result<Judge
     let facts = facts(parent, row.relation)?;
     let alias = if row.name == ALIAS { "cg_p2" } else { ALIAS };
     let above = Row { relation: facts, name: alias, source: Source::Parent, inline_generated: false };
-    let mut shown = Vec::new();
+    let mut shown: Vec<Shown> = Vec::new();
+    let mut show = |axis: Axis| {
+        for new in axis.shown() {
+            if !shown.iter().any(|old| old.slot == new.slot) {
+                shown.push(new);
+            }
+        }
+    };
     let mut parts = Vec::new();
     for (own, theirs) in &parent.not_reused {
         let axis = pair(rule, row, &above, own, theirs)?;
         parts.push(op(&axis.sql[1], "=", &axis.sql[0]));
-        shown.extend(axis.shown());
+        show(axis);
     }
     for (own, theirs) in &parent.not_before {
         let axis = pair(rule, row, &above, own, theirs)?;
@@ -34,7 +41,7 @@ pub(super) fn judge(rule: &Rule, parent: &Parent, row: &Row<'_>) -> Result<Judge
             part = format!("{part} AND {}", op(&off, ">", &seconds_constant(parent.tolerance.nanos)));
         }
         parts.push(part);
-        shown.extend(axis.shown());
+        show(axis);
     }
     let on = parent.join.iter().map(|(own, theirs)| joined(row, &above, own, theirs)).collect::<Result<Vec<_>, _>>()?;
     let lookup = Lookup {
