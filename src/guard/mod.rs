@@ -243,3 +243,14 @@ impl Reason {
         }
     }
 }
+
+impl From<crate::sql::splice::NoPlace> for Reason {
+    fn from(no: crate::sql::splice::NoPlace) -> Self {
+        use crate::sql::splice::NoPlace;
+        match no {
+            NoPlace::Unreadable => Self::Unreadable,
+            NoPlace::CteReturning => Self::CteReturning,
+            NoPlace::TooManyColumns => Self::TooManyColumns,
+        }
+    }
+}

@@ -22,6 +22,8 @@ pub struct Statement {
     pub span: Range<usize>,
     /// What the session must know about it.
     pub verb: Verb,
+    /// Whatever its verb is: it may change what a name means or what the role may do (`CREATE TABLE … AS`, `SELECT … INTO`, any text with `set_config`).
+    pub changes_names: bool,
     /// Every write in it, in order of appearance.
     pub writes: Vec<Write>,
 }
@@ -54,8 +56,8 @@ pub enum Verb {
     Release(String),
     /// `ROLLBACK TO [SAVEPOINT] name`.
     RollbackTo(String),
-    /// It may change what a name means or what the role may do: `SET`, `RESET`, `DISCARD`, `CREATE`, `ALTER`, `DROP`, `GRANT`, `REVOKE`, …,
-    /// `DO`, `CALL`, and any text that has `set_config`.
+    /// It may change what a name means or what the role may do: `SET` and `RESET` of a setting that matters (`search_path`, `role`, …), `CREATE`, `ALTER`, `DROP`,
+    /// `GRANT`, `REVOKE`, …, `DO`, `CALL`, and any plain statement that has `set_config`.
     ChangesNames,
     /// `COPY … FROM`, `COPY … TO`: see the write for the former.
     Copy,
@@ -144,6 +146,15 @@ pub struct Write {
     pub copy_where: Option<Range<usize>>,
     /// Offset just behind its last token: where a new clause goes.
     pub end: usize,
+    /// Why it could not be read to the end, if so: then nothing but the operation is certain and no guard may be placed.
+    pub problem: Option<&'static str>,
+}
+
+impl Write {
+    /// How an expression in its `RETURNING`, `SET` or `WHERE` names the row: the alias or else the relation's last name, as an SQL identifier.
+    pub fn row_name(&self) -> String {
+        super::name::quote_ident(self.alias.as_deref().unwrap_or(&self.target.name)).into_owned()
+    }
 }
 
 /// A `RETURNING` clause.
@@ -170,6 +181,8 @@ pub struct ReturningItem {
     pub kind: ItemKind,
     /// The output column's name if the text alone tells it.
     pub output_name: Option<String>,
+    /// The name is written (`expr AS name`, `expr name`), not implied.
+    pub named: bool,
 }
 
 /// What an item of a `RETURNING` list is.
@@ -179,6 +192,12 @@ pub enum ItemKind {
     Star,
     /// `t.*`.
     QualifiedStar(String),
-    /// Anything else.
+    /// A reference to a column and nothing else: `a`, `t.a`, `s.t.a`.
+    Column,
+    /// A lone constant or parameter, whose type may depend on where it stands.
+    Literal,
+    /// Any other expression whose end is certain.
     Expr,
+    /// Where the expression ends and a name begins is not certain; `expr` is the whole item.
+    Unclear,
 }

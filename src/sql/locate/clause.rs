@@ -1,0 +1,370 @@
+//! The clauses of a write, token by token.
+
+use super::{Frame, Input, Locator, Tok, With, item};
+use crate::sql::{
+    lex::Kind,
+    name,
+    word::Word,
+    write::{ItemKind, Operation, Returning, Write},
+};
+
+/// Which clause of a write is being read.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Behind the column list of an INSERT.
+    InsertBody {
+        /// `SELECT`, `VALUES` or `TABLE` was read.
+        started: bool,
+        /// `JOIN`s whose `ON` or `USING` is still due.
+        joins: usize,
+        /// `CROSS` or `NATURAL` was read: the next `JOIN` has no condition.
+        no_condition: bool,
+    },
+    /// Behind `ON CONFLICT`.
+    Conflict { fresh: bool },
+    /// In a `SET` list.
+    Set { conflict: bool, at_item: bool },
+    /// In the `FROM` of an UPDATE.
+    From,
+    /// In a `WHERE`.
+    Where,
+    /// Behind the target of a MERGE.
+    Merge,
+    /// In a `RETURNING` list.
+    Returning { item: item::Builder },
+    /// Behind `COPY … FROM`.
+    CopyOptions,
+    /// In the `WHERE` of a COPY.
+    CopyWhere { start: Option<usize> },
+}
+
+/// Which names of the target's row were read in expressions.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    /// An unqualified one, which is the target's if no other relation is in scope.
+    bare: bool,
+    /// One qualified by the row's name.
+    qualified: bool,
+    /// A name whose next token decides what it is.
+    candidate: Option<Tok>,
+}
+
+impl Locator<'_> {
+    /// A token at the write's own level.
+    pub(super) fn write_token(&mut self, tok: Tok, before: Option<Tok>) {
+        let word = if Input::after_dot_or_as(before) { Word::Other } else { tok.word };
+        if self.in_row_scope() {
+            self.observe_row(tok, before);
+        }
+        let Some(open) = self.open.last_mut() else { return };
+        if word == Word::Returning
+            && !matches!(open.phase, Phase::Returning { .. } | Phase::CopyOptions | Phase::CopyWhere { .. })
+        {
+            return self.start_returning(tok);
+        }
+        match &mut open.phase {
+            Phase::InsertBody { started, joins, no_condition } => match word {
+                Word::With if !*started => self.frames.push(Frame::With { state: With::Name, main: None }),
+                Word::Select | Word::Values | Word::Table => *started = true,
+                Word::Cross | Word::Natural => *no_condition = true,
+                Word::Join => {
+                    if !std::mem::take(no_condition) {
+                        *joins += 1;
+                    }
+                }
+                Word::On if *joins > 0 => *joins -= 1,
+                Word::Using => *joins = joins.saturating_sub(1),
+                Word::On if self.input.next_is(Word::Conflict) => open.phase = Phase::Conflict { fresh: true },
+                _ => {}
+            },
+            Phase::Conflict { fresh } => {
+                let fresh = std::mem::take(fresh);
+                match word {
+                    Word::On if fresh => self.conflict_target(),
+                    Word::Do if self.input.next_is(Word::Update) => {
+                        self.input.next_is(Word::Set);
+                        open.phase = Phase::Set { conflict: true, at_item: true };
+                        let index = open.index;
+                        if let Some(write) = self.write(index) {
+                            write.conflict_columns = Some(Vec::new());
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            Phase::Set { conflict, at_item } => {
+                let conflict = *conflict;
+                let at_item = std::mem::replace(at_item, tok.is(b','));
+                match word {
+                    Word::Where if !at_item => open.phase = Phase::Where,
+                    Word::From if !at_item && !conflict && before.is_none_or(|t| t.word != Word::Distinct) => {
+                        open.phase = Phase::From;
+                        let index = open.index;
+                        if let Some(write) = self.write(index) {
+                            write.joined = true;
+                        }
+                    }
+                    _ if at_item => self.assigned(tok, conflict),
+                    _ => {}
+                }
+            }
+            Phase::From if word == Word::Where => open.phase = Phase::Where,
+            Phase::Returning { item } if tok.is(b',') => {
+                let item = std::mem::take(item);
+                self.finish_item(item);
+            }
+            Phase::Returning { item } => item.push(tok),
+            Phase::CopyOptions if word == Word::Where => open.phase = Phase::CopyWhere { start: None },
+            Phase::CopyWhere { start } => {
+                start.get_or_insert(tok.start);
+            }
+            Phase::From | Phase::Where | Phase::Merge | Phase::CopyOptions => {}
+        }
+    }
+
+    /// A group opens at the write's own level. `true`: it was read here.
+    pub(super) fn write_opens(&mut self, tok: Tok) -> bool {
+        if self.in_row_scope() {
+            self.observe_row(tok, None);
+        }
+        let Some(open) = self.open.last_mut() else { return false };
+        match &mut open.phase {
+            Phase::InsertBody { started, .. } => *started = true,
+            Phase::Conflict { fresh } => {
+                if std::mem::take(fresh) {
+                    self.conflict_target();
+                }
+            }
+            Phase::Set { conflict, at_item: at_item @ true } if tok.is(b'(') => {
+                *at_item = false;
+                let (index, conflict) = (open.index, *conflict);
+                let mut problem = None;
+                let columns = self.column_list(&mut problem);
+                if let Some(write) = self.write(index) {
+                    write.problem = write.problem.or(problem);
+                    set_columns(write, conflict).extend(columns);
+                }
+                return true;
+            }
+            Phase::CopyWhere { start } => {
+                start.get_or_insert(tok.start);
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// A group that began at `start` closed at the write's own level.
+    pub(super) fn write_closes(&mut self, start: usize, tok: Tok) {
+        if let Some(Phase::Returning { item }) = self.open.last_mut().map(|o| &mut o.phase) {
+            item.push_group(start, tok);
+        }
+    }
+
+    fn conflict_target(&mut self) {
+        let Some(index) = self.open.last().map(|o| o.index) else { return };
+        if let Some(write) = self.write(index) {
+            write.conflict_target = true;
+        }
+    }
+
+    fn assigned(&mut self, tok: Tok, conflict: bool) {
+        let Some(index) = self.open.last().map(|o| o.index) else { return };
+        let name = self.input.name(tok);
+        let Some(write) = self.write(index) else { return };
+        match name {
+            Some(name) => set_columns(write, conflict).push(name),
+            None => write.problem = write.problem.or(Some("column expected in SET")),
+        }
+    }
+
+    fn start_returning(&mut self, tok: Tok) {
+        let mut returning = Returning { start: tok.start, old_alias: None, new_alias: None, items: Vec::new() };
+        let mut problem = None;
+        if self.input.peek_word() == Word::With && self.input.peek_after(1).is_some_and(|t| t.is(b'(')) {
+            self.input.next();
+            self.input.next();
+            problem = self.returning_options(&mut returning);
+        }
+        let Some(open) = self.open.last_mut() else { return };
+        open.phase = Phase::Returning { item: item::Builder::default() };
+        let index = open.index;
+        if let Some(write) = self.write(index) {
+            write.returning = Some(returning);
+            write.problem = write.problem.or(problem);
+        }
+    }
+
+    /// Behind `RETURNING WITH (`: `OLD AS o, NEW AS n)`.
+    fn returning_options(&mut self, returning: &mut Returning) -> Option<&'static str> {
+        loop {
+            let which = self.input.next().map_or(Word::Other, |t| t.word);
+            let named = self.input.next_is(Word::As);
+            let alias = self.input.next_name().filter(|_| named);
+            match (which, alias) {
+                (Word::Old, Some(alias)) => returning.old_alias = Some(alias),
+                (Word::New, Some(alias)) => returning.new_alias = Some(alias),
+                _ => return Some("options of RETURNING could not be read"),
+            }
+            if self.input.next_if(|t| t.is(b',')).is_some() {
+                continue;
+            }
+            return if self.input.next_if(|t| t.is(b')')).is_some() {
+                None
+            } else {
+                Some("options of RETURNING could not be read")
+            };
+        }
+    }
+
+    fn finish_item(&mut self, item: item::Builder) {
+        let Some(index) = self.open.last().map(|o| o.index) else { return };
+        let item = item.finish(self.input.text());
+        let Some(write) = self.write(index) else { return };
+        match (item, &mut write.returning) {
+            (Some(item), Some(returning)) => returning.items.push(item),
+            _ => write.problem = write.problem.or(Some("expression expected in RETURNING")),
+        }
+    }
+
+    /// The innermost open write ends just before `end`.
+    pub(super) fn finish_write(&mut self, end: usize) {
+        if self.in_row_scope() {
+            self.decide_candidate(None);
+        }
+        if let Some(Phase::Returning { item }) = self.open.last_mut().map(|o| &mut o.phase) {
+            let item = std::mem::take(item);
+            self.finish_item(item);
+        }
+        let Some(open) = self.open.pop() else { return };
+        let complete = self.input.complete;
+        let Some(write) = self.write(open.index) else { return };
+        write.end = end.max(write.span.start);
+        write.span.end = write.end;
+        match open.phase {
+            Phase::CopyWhere { start: Some(start) } => write.copy_where = Some(start..write.end),
+            Phase::CopyWhere { start: None } => {
+                write.problem = write.problem.or(Some("condition expected after WHERE"))
+            }
+            _ => {}
+        }
+        if !complete {
+            write.problem = write.problem.or(Some("the text is not complete"));
+        }
+        write.reads_target = open.reads.qualified
+            || (open.reads.bare && write.operation == Operation::Update && !write.joined)
+            || returns_target(write);
+    }
+
+    /// The write's current clause is an expression over its row.
+    pub(super) fn in_row_scope(&self) -> bool {
+        self.open.last().is_some_and(|open| {
+            matches!(open.phase, Phase::Set { .. } | Phase::Where | Phase::Merge | Phase::Returning { .. })
+        })
+    }
+
+    /// Notes names of the row in an expression. `before`: the token before, `None` for a bracket that opens.
+    pub(super) fn observe_row(&mut self, tok: Tok, before: Option<Tok>) {
+        let Some(open) = self.open.last() else { return };
+        if open.reads.qualified {
+            return;
+        }
+        self.decide_candidate(Some(tok));
+        let Some(open) = self.open.last_mut() else { return };
+        let assigned = matches!(open.phase, Phase::Set { at_item: true, .. });
+        if tok.is_name() && !assigned && before.is_some_and(|b| operand_follows(&b)) {
+            open.reads.candidate = Some(tok);
+        }
+    }
+
+    fn decide_candidate(&mut self, next: Option<Tok>) {
+        let Some(open) = self.open.last_mut() else { return };
+        let Some(candidate) = open.reads.candidate.take() else { return };
+        let index = open.index;
+        let Some(name) = self.input.name(candidate) else { return };
+        let qualified = match next {
+            Some(t) if t.is(b'.') => true,
+            Some(t) if ends_name(&t) => false,
+            None => false,
+            Some(_) => return,
+        };
+        let is_row =
+            self.write(index).is_some_and(|w| qualified && *w.alias.as_ref().unwrap_or(&w.target.name) == name);
+        let Some(open) = self.open.last_mut() else { return };
+        if qualified {
+            open.reads.qualified |= is_row;
+        } else if candidate.kind != Kind::Ident || !name::is_restricted_keyword(&name) {
+            open.reads.bare = true;
+        }
+    }
+}
+
+fn set_columns(write: &mut Write, conflict: bool) -> &mut Vec<String> {
+    let list = if conflict { &mut write.conflict_columns } else { &mut write.columns };
+    list.get_or_insert_default()
+}
+
+/// An operand of an expression may follow this token.
+fn operand_follows(before: &Tok) -> bool {
+    match before.kind {
+        Kind::Op | Kind::Char(b'(' | b'[' | b',' | b'+' | b'-' | b'*' | b'/' | b'%' | b'^' | b'<' | b'>' | b'=') => {
+            true
+        }
+        Kind::Ident => matches!(
+            before.word,
+            Word::And
+                | Word::Or
+                | Word::Not
+                | Word::Where
+                | Word::When
+                | Word::Then
+                | Word::Else
+                | Word::Case
+                | Word::Returning
+                | Word::On
+        ),
+        _ => false,
+    }
+}
+
+/// After a lone name, this token shows that the name was a whole operand (no function, type or keyword of special syntax).
+fn ends_name(next: &Tok) -> bool {
+    match next.kind {
+        Kind::Op | Kind::Typecast => true,
+        Kind::Char(c) => !matches!(c, b'(' | b'.' | b':' | b'$'),
+        Kind::Ident => matches!(
+            next.word,
+            Word::And
+                | Word::Or
+                | Word::Is
+                | Word::In
+                | Word::Not
+                | Word::Like
+                | Word::Ilike
+                | Word::Between
+                | Word::Similar
+                | Word::Isnull
+                | Word::Notnull
+                | Word::Collate
+                | Word::At
+                | Word::When
+                | Word::Then
+                | Word::Else
+                | Word::End
+                | Word::Where
+                | Word::Returning
+        ),
+        _ => false,
+    }
+}
+
+/// The client's `RETURNING` names a column of the target.
+fn returns_target(write: &Write) -> bool {
+    let Some(returning) = &write.returning else { return false };
+    returning.items.iter().any(|item| match &item.kind {
+        ItemKind::Star => true,
+        ItemKind::QualifiedStar(name) => name == write.alias.as_ref().unwrap_or(&write.target.name),
+        ItemKind::Column => !write.joined,
+        _ => false,
+    })
+}
