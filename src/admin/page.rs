@@ -298,7 +298,7 @@ fn write_value(out: &mut String, value: &ColumnValue) -> fmt::Result {
     }
     match &value.new {
         Some(new) => write!(out, "{}</div>", Text(new)),
-        None => write!(out, "NULL</div>"),
+        None => write!(out, "</div>"),
     }
 }
 

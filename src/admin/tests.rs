@@ -5,7 +5,7 @@ use std::{
 
 use super::*;
 use crate::{
-    guard::Reason,
+    guard::{Cause, Reason},
     observe::{ColumnValue, Finding, LogLimits, SessionContext, StatementContext},
     rules::set::{Action, Condition, Kind, OnUnguardable, Place, Rule, TableRules},
     sql::write::Operation,
@@ -43,7 +43,7 @@ fn state(upstream: SocketAddr) -> AdminState {
     let (metrics, violations, rules) = (Metrics::new(), ViolationLog::new(LogLimits::default()), rules());
     metrics.rules_replaced(&rules);
     let table = metrics.table("public.executions");
-    table.violation("executions_short", Action::Reject, "clock_skew", Some(0.02));
+    table.violation("executions_short", Action::Reject, Cause::ClockSkew, Some(0.02));
     table.unguardable(Reason::RowSecurity);
     table.breaker_open(true);
     let context = StatementContext {

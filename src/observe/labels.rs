@@ -117,19 +117,6 @@ closed_set! {
     }
 }
 
-/// The diagnoses a violation may get.
-pub const CAUSES: &[&str] = &[
-    "default_after_explicit",
-    "parent_copied",
-    "overwritten_start",
-    "timezone_offset",
-    "unit_mismatch",
-    "zero_sentinel",
-    "clock_skew",
-    "stale_copy",
-    "other",
-];
-
 /// The SQLSTATEs that are told one by one; of others only the class.
 const SQLSTATES: &[&str] = &[
     "08000", "08003", "08006", "0A000", "21000", "22001", "22003", "22007", "22008", "22012", "22021", "22P02",

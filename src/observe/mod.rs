@@ -3,6 +3,7 @@
 //! Owns every metric name, log field and label value. Knows no sockets and no SQL beyond the words of a statement's
 //! fingerprint.
 
+mod fingerprint;
 mod labels;
 pub mod log;
 pub mod metrics;
@@ -12,7 +13,8 @@ mod series;
 mod snapshot;
 pub mod violation;
 
-pub use labels::{CAUSES, Direction, ErrorKind, Outcome, RetryReason, SessionState, Side, WriteResult};
+pub use fingerprint::{fingerprint, traceparent};
+pub use labels::{Direction, ErrorKind, Outcome, RetryReason, SessionState, Side, WriteResult};
 pub use metrics::Metrics;
 pub use recent::Recent;
 pub use series::{ByteCounts, OpenSession, TableMetrics};

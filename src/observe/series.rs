@@ -5,11 +5,11 @@ use std::{sync::OnceLock, time::Duration};
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 use super::{
-    labels::{CAUSES, Outcome, WriteResult, sqlstate_label},
+    labels::{Outcome, WriteResult, sqlstate_label},
     metrics::Families,
 };
 use crate::{
-    guard::Reason,
+    guard::{Cause, Reason},
     rules::set::{Action, Rule},
     sql::write::Operation,
 };
@@ -64,8 +64,10 @@ impl TableMetrics {
     /// Creates at zero what alerts watch.
     pub(super) fn announce(&self, rules: &[Rule]) {
         for rule in rules {
-            for cause in CAUSES {
-                self.violations.with_label_values(&[&self.table, &rule.name, rule.action.as_str(), cause]).inc_by(0);
+            for cause in Cause::ALL {
+                self.violations
+                    .with_label_values(&[&self.table, &rule.name, rule.action.as_str(), cause.as_str()])
+                    .inc_by(0);
             }
         }
         for operation in [Operation::Insert, Operation::Update] {
@@ -79,9 +81,9 @@ impl TableMetrics {
         }
     }
 
-    /// One row violated one rule. `cause` is the diagnosis, one of [`CAUSES`]; `by`: by how much, in seconds, where that is a length of time.
-    pub fn violation(&self, rule: &str, action: Action, cause: &'static str, by: Option<f64>) {
-        self.violations.with_label_values(&[self.table.as_str(), rule, action.as_str(), cause]).inc();
+    /// One row violated one rule; `by`: by how much, in seconds, where that is a length of time.
+    pub fn violation(&self, rule: &str, action: Action, cause: Cause, by: Option<f64>) {
+        self.violations.with_label_values(&[self.table.as_str(), rule, action.as_str(), cause.as_str()]).inc();
         if let Some(seconds) = by {
             self.violation_seconds.with_label_values(&[self.table.as_str(), rule]).observe(seconds);
         }

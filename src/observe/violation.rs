@@ -10,7 +10,7 @@ use std::{net::SocketAddr, sync::Arc};
 use serde::{Serialize, Serializer};
 
 use super::recent::Recent;
-use crate::{rules::set::Action, sql::write::Operation};
+use crate::{guard::violation::Violation, rules::set::Action, sql::write::Operation};
 
 /// Target of the events, for filters such as `chronoguard::violation=info`.
 pub const TARGET: &str = "chronoguard::violation";
@@ -58,7 +58,7 @@ pub struct Finding {
     pub rule: String,
     /// What was done.
     pub action: Action,
-    /// The diagnosis, one of [`super::CAUSES`].
+    /// The diagnosis, [`crate::guard::Cause`].
     pub cause: &'static str,
     /// The columns that the rule looked at.
     pub columns: Vec<ColumnValue>,
@@ -66,6 +66,27 @@ pub struct Finding {
     pub by_seconds: Option<f64>,
     /// The row's key as `(column, value)`; empty where it is not known.
     pub key: Vec<ColumnValue>,
+}
+
+impl From<&Violation> for Finding {
+    fn from(violation: &Violation) -> Self {
+        let values = |pairs: &[(String, String)]| {
+            let value = |(column, new): &(String, String)| ColumnValue {
+                column: column.clone(),
+                old: None,
+                new: Some(new.clone()),
+            };
+            pairs.iter().map(value).collect()
+        };
+        Self {
+            rule: violation.rule.clone(),
+            action: violation.action,
+            cause: violation.cause.as_str(),
+            columns: values(&violation.values),
+            by_seconds: violation.by_seconds,
+            key: values(&violation.key),
+        }
+    }
 }
 
 /// A column and what it held.
@@ -76,7 +97,7 @@ pub struct ColumnValue {
     /// Its value before the write, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old: Option<String>,
-    /// Its value after the write; `None` is NULL.
+    /// Its value after the write; `None` where values are not logged.
     pub new: Option<String>,
 }
 

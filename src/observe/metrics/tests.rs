@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
-    guard::Reason,
-    observe::{CAUSES, Outcome, WriteResult},
+    guard::{Cause, Reason},
+    observe::{Outcome, WriteResult},
     rules::set::{Action, Condition, Kind, OnUnguardable, Place, Rule, TableRules},
     sql::write::Operation,
 };
@@ -46,7 +46,7 @@ fn series_of_loaded_rules_exist_at_zero() {
     has(&text, r#"chronoguard_config_info{hash="00112233445566aa"} 1"#);
     has(&text, r#"chronoguard_breaker_open{table="public.executions"} 0"#);
     has(&text, r#"chronoguard_writes_total{operation="update",result="lost",table="public.executions"} 0"#);
-    for cause in CAUSES {
+    for cause in Cause::ALL.map(Cause::as_str) {
         let series = format!(
             r#"chronoguard_violations_total{{action="reject",cause="{cause}",rule="executions_short",table="public.executions"}} 0"#
         );
@@ -70,8 +70,8 @@ fn what_a_table_handle_counts_is_rendered() {
     let metrics = Metrics::new();
     let table = metrics.table("ops.jobs");
     table.statement(Operation::Copy, Outcome::Warned);
-    table.violation("jobs_order", Action::Warn, "parent_copied", Some(0.25));
-    table.violation("jobs_order", Action::Warn, "parent_copied", None);
+    table.violation("jobs_order", Action::Warn, Cause::ParentCopied, Some(0.25));
+    table.violation("jobs_order", Action::Warn, Cause::ParentCopied, None);
     table.unguardable(Reason::CopyTrigger);
     table.rows_checked(7);
     table.rows_checked(3);
