@@ -8,4 +8,5 @@ mod support;
 mod catalog;
 mod differential;
 mod harness;
+mod refusal;
 mod scratch;

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod drip;
 pub mod fake;
 pub mod fe;
+pub mod guarded;
 pub mod message;
 pub mod metrics;
 pub mod proxy;
@@ -13,6 +14,7 @@ pub mod talk;
 
 pub use cluster::{Cluster, cluster};
 pub use fe::Bind;
+pub use guarded::Guarded;
 pub use message::Message;
 pub use proxy::Proxy;
 pub use stage::{Stage, same_as_direct, same_when_guarded};
