@@ -1,12 +1,12 @@
 //! Integration tests: one binary, a module per behaviour.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_input;
 mod catalog;
 mod differential;
 mod harness;
+mod never_harm;
 mod refusal;
 mod scratch;

@@ -18,7 +18,7 @@ pub fn backend(script: impl Fn(&mut Backend) + Send + Sync + 'static) -> SocketA
             let script = script.clone();
             stream.set_nodelay(true).ok();
             stream.set_read_timeout(Some(Duration::from_secs(20))).ok();
-            thread::spawn(move || script(&mut Backend { stream }));
+            thread::spawn(move || script(&mut Backend { stream, startup: None }));
         }
     });
     addr
@@ -27,12 +27,18 @@ pub fn backend(script: impl Fn(&mut Backend) + Send + Sync + 'static) -> SocketA
 /// One connection of a scripted backend.
 pub struct Backend {
     stream: TcpStream,
+    startup: Option<Vec<u8>>,
 }
 
 impl Backend {
     /// Reads the `StartupMessage` (its body, protocol number included); `None` at the end of the connection.
     pub fn startup(&mut self) -> Option<Vec<u8>> {
-        self.body()
+        self.startup.take().or_else(|| self.body())
+    }
+
+    /// The next [`Backend::startup`] gives this.
+    pub fn unread_startup(&mut self, startup: &[u8]) {
+        self.startup = Some(startup.to_vec());
     }
 
     /// Reads one tagged message; `None` at the end of the connection.

@@ -210,6 +210,15 @@ impl Talk {
         }
     }
 
+    /// Reads whatever comes; `false` at the end of the connection.
+    pub fn read_raw(&mut self) -> bool {
+        match self.stream.read(&mut [0; 4096]) {
+            Ok(n) => n > 0,
+            Err(error) if is_end(&error) => false,
+            Err(error) => panic!("{}: expected the end of the connection: {error}", self.name),
+        }
+    }
+
     /// Reads bytes that are no messages (errors of protocol 2) up to the end of the connection.
     pub fn raw_end(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
