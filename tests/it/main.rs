@@ -5,6 +5,7 @@ mod support;
 
 mod bad_input;
 mod catalog;
+mod clients;
 mod differential;
 mod harness;
 mod never_harm;
