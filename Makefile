@@ -15,3 +15,9 @@ setup: ## Install what the tests and the benchmark need
 .PHONY: test
 test: setup ## All tests
 	$(CARGO) test
+
+.PHONY: bench
+bench: ## Measure chronoguard beside other relays and in-database checks; BENCH="--quick" or "--long"
+	@tests/setup.sh postgresql haproxy pgbouncer
+	$(CARGO) build --release
+	benches/bench.py $(BENCH)
