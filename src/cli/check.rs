@@ -52,7 +52,7 @@ fn pretty(value: &serde_json::Value) -> Result<String, Error> {
 
 fn exit(diagnostics: &[Diagnostic], strict: bool) -> Exit {
     match tally(diagnostics) {
-        _ if diagnostics.iter().any(|d| matches!(d.code, Code::Unreadable | Code::Database)) => Exit::Usage,
+        _ if diagnostics.iter().any(|d| d.code == Code::Unreadable) => Exit::Usage,
         (0, 0) => Exit::Done,
         (0, _) if strict => Exit::OnlyWarnings,
         (0, _) => Exit::Done,

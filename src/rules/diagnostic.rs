@@ -67,8 +67,6 @@ pub enum Code {
     CheckNotTotal,
     /// Non-ASCII text, which only UTF-8 sessions can be guarded by.
     NonAscii,
-    /// The database could not be asked.
-    Database,
     /// The database has no such table.
     UnknownTable,
     /// The table has no such column.
@@ -87,7 +85,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for lists of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 23] = [
         Self::Unreadable,
         Self::YamlSyntax,
         Self::UnknownKey,
@@ -104,7 +102,6 @@ impl Code {
         Self::FoldedName,
         Self::CheckNotTotal,
         Self::NonAscii,
-        Self::Database,
         Self::UnknownTable,
         Self::UnknownColumn,
         Self::ColumnType,
@@ -133,7 +130,6 @@ impl Code {
             Self::FoldedName => "folded-name",
             Self::CheckNotTotal => "check-not-total",
             Self::NonAscii => "non-ascii",
-            Self::Database => "database",
             Self::UnknownTable => "unknown-table",
             Self::UnknownColumn => "unknown-column",
             Self::ColumnType => "column-type",
@@ -163,7 +159,6 @@ impl Code {
             Self::FoldedName => "A mixed-case name without quotes means the lower-case one.",
             Self::CheckNotTotal => "A condition may raise an error of its own on a healthy row.",
             Self::NonAscii => "Non-ASCII text can only guard sessions whose client_encoding is UTF8.",
-            Self::Database => "The database could not be asked.",
             Self::UnknownTable => "The database has no such table.",
             Self::UnknownColumn => "The table has no such column.",
             Self::ColumnType => "The column has a type that the rule cannot judge.",
@@ -245,6 +240,13 @@ impl Diagnostic {
         if let Some(near) = nearest(wrong, names) {
             self.help = Some(format!("did you mean `{near}`?"));
         }
+        self
+    }
+
+    /// How many characters are meant.
+    #[must_use]
+    pub fn over(mut self, text: &str) -> Self {
+        self.length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX).max(1);
         self
     }
 

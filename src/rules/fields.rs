@@ -209,10 +209,11 @@ impl<'n> Fields<'n> {
                 cx.not_yet(at, &format!("`{name}`"));
                 continue;
             }
-            let d = cx
-                .error(Code::UnknownKey, at, format!("unknown key `{}` in {what}", shortened(&name)))
-                .expected(format!("one of {}", quoted(keys.known.iter().copied())))
-                .did_you_mean(&name, keys.known.iter().chain(keys.later).copied());
+            let d = cx.error(Code::UnknownKey, at, format!("unknown key `{}` in {what}", shortened(&name)));
+            let mut d = d.did_you_mean(&name, keys.known.iter().chain(keys.later).copied());
+            if d.help.is_none() {
+                d = d.expected(format!("one of {}", quoted(keys.known.iter().copied())));
+            }
             cx.report::<()>(d);
         }
         Some(fields)

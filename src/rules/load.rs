@@ -15,6 +15,7 @@ use super::{
     fields::Context,
     file::{self, FileRules},
     set::{Place, RuleSet, TableRules},
+    sources::Sources,
     yaml,
 };
 
@@ -57,6 +58,8 @@ pub struct Inspected {
     pub diagnostics: Vec<Diagnostic>,
     /// What was looked at.
     pub counts: Counts,
+    /// The files' lines.
+    pub sources: Sources,
 }
 
 impl Inspected {
@@ -110,15 +113,13 @@ struct Reading {
     mentioned: Vec<(String, Diagnostic)>,
     diagnostics: Vec<Diagnostic>,
     hash: Fnv,
-    /// The lines of each file, in the order they were read.
-    files: Vec<(Arc<PathBuf>, Vec<Arc<str>>)>,
+    sources: Sources,
 }
 
 impl Reading {
     fn file(&mut self, path: PathBuf, bytes: &[u8]) {
         self.hash.part(bytes);
         let path = Arc::new(path);
-        self.files.push((Arc::clone(&path), Vec::new()));
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
             Err(error) => {
@@ -126,13 +127,11 @@ impl Reading {
                 let line = before.iter().filter(|b| **b == b'\n').count() + 1;
                 let message = format!("the file is not UTF-8: byte {} (line {line})", error.valid_up_to());
                 self.diagnostics.push(Diagnostic::error(Code::YamlSyntax, whole(&path), message));
-                return;
+                return self.sources.add(path, Vec::new());
             }
         };
-        let mut cx = Context::new(path, text);
-        if let Some((_, lines)) = self.files.last_mut() {
-            *lines = cx.lines().to_vec();
-        }
+        let mut cx = Context::new(Arc::clone(&path), text);
+        self.sources.add(path, cx.lines().to_vec());
         match yaml::parse(text) {
             Ok(Some(root)) => {
                 let FileRules { tables, mentioned } = file::read(&mut cx, &root);
@@ -155,14 +154,14 @@ impl Reading {
         self.duplicate_tables();
         self.duplicate_rules();
         self.unknown_mentions();
-        self.arrange();
+        self.sources.arrange(&mut self.diagnostics);
         let counts = Counts {
-            files: self.files.len(),
+            files: self.sources.len(),
             tables: self.tables.len(),
             rules: self.tables.iter().map(|t| t.rules.len()).sum(),
         };
         let set = RuleSet { tables: file::shared(self.tables), hash: self.hash.finish() };
-        Inspected { set, diagnostics: self.diagnostics, counts }
+        Inspected { set, diagnostics: self.diagnostics, counts, sources: self.sources }
     }
 
     fn duplicate_tables(&mut self) {
@@ -191,6 +190,7 @@ impl Reading {
                         rule.place.clone(),
                         format!("two rules are named `{}`", rule.name),
                     )
+                    .over(&rule.name)
                     .help("names are unique over all files: they label metrics and errors")
                     .related((*place).clone(), "the other rule is here"),
                 );
@@ -198,19 +198,6 @@ impl Reading {
                 first.insert(&rule.name, &rule.place);
             }
         }
-    }
-
-    /// In the order of the files and of their lines, each with its excerpt.
-    fn arrange(&mut self) {
-        let order: HashMap<&Path, usize> =
-            self.files.iter().enumerate().map(|(index, (path, _))| (path.as_path(), index)).collect();
-        for d in &mut self.diagnostics {
-            let line = d.place.line.checked_sub(1).map(|line| line as usize);
-            if let (None, Some(line), Some(file)) = (&d.excerpt, line, order.get(d.place.file.as_path())) {
-                d.excerpt = self.files[*file].1.get(line).map(Arc::clone);
-            }
-        }
-        self.diagnostics.sort_by_key(|d| (order.get(d.place.file.as_path()).copied(), d.place.line, d.place.column));
     }
 
     fn unknown_mentions(&mut self) {

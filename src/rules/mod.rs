@@ -10,5 +10,6 @@ mod kinds;
 pub mod load;
 mod rule_tests;
 pub mod set;
+pub mod sources;
 mod values;
 pub(crate) mod yaml;
