@@ -1,5 +1,8 @@
 //! `chronoguard check`: the mistakes in rule files, all at once.
 
+mod database;
+mod judge;
+
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -7,7 +10,7 @@ use clap::ValueEnum;
 use super::{Error, Exit, Outcome};
 use crate::rules::{
     diagnostic::{Code, Diagnostic, tally, to_json, to_sarif, to_text},
-    load::inspect,
+    load::{Inspected, inspect},
 };
 
 #[derive(Debug, clap::Args)]
@@ -35,14 +38,23 @@ enum Format {
 }
 
 pub(super) fn check(arguments: Arguments) -> Outcome {
-    let inspected = inspect(&arguments.paths);
-    let (diagnostics, counts) = (inspected.diagnostics, inspected.counts);
+    let Inspected { set, mut diagnostics, counts, sources } = inspect(&arguments.paths);
+    let asked = arguments.database.as_deref().map_or(Ok(Vec::new()), |url| database::check(url, &set, &sources));
+    if let Ok(found) = &asked {
+        diagnostics.extend(found.iter().cloned());
+        sources.arrange(&mut diagnostics);
+    }
     let output = match arguments.format {
         Format::Text => to_text(&diagnostics, counts),
         Format::Json => pretty(&to_json(&diagnostics, counts))?,
         Format::Sarif => pretty(&to_sarif(&diagnostics))?,
     };
     super::print(&output)?;
+    if let Err(error) = asked {
+        // The files are checked all the same.
+        eprintln!("chronoguard: {error}");
+        return Ok(Exit::Usage);
+    }
     Ok(exit(&diagnostics, arguments.strict))
 }
 

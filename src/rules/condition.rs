@@ -9,7 +9,7 @@ use sqlparser::{
     ast::{self, BinaryOperator, Expr, FunctionArguments, Ident, Visit, Visitor},
     dialect::PostgreSqlDialect,
     parser::{Parser, ParserError},
-    tokenizer::{Token, Tokenizer, Whitespace},
+    tokenizer::{Token, Tokenizer},
 };
 
 use super::{
@@ -132,16 +132,9 @@ fn shortened_to(text: &str, most: usize) -> String {
 
 fn refuse_token(token: &Token) -> Result<(), String> {
     match token {
-        // The guard goes on behind the condition on the same line.
-        Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)) => {
-            Err("SQL comments are not allowed in it; use YAML's `#`".to_owned())
-        }
         Token::Placeholder(p) => Err(format!("`{p}` is a parameter, and there are none")),
         Token::SemiColon => Err("`;` is left over".to_owned()),
-        // Read in the client's session, whatever its standard_conforming_strings says.
-        Token::SingleQuotedString(s) if s.contains('\\') => {
-            Err("a backslash in '…' depends on standard_conforming_strings; write E'…'".to_owned())
-        }
+        // Read in the client's session, whatever its settings; a plain constant can be rewritten, this cannot.
         Token::UnicodeStringLiteral(_) => Err("U&'…' depends on standard_conforming_strings; write E'…'".to_owned()),
         _ => Ok(()),
     }
@@ -198,21 +191,8 @@ const NOT_OVER_A_ROW: [&str; 24] = [
     "variance",
 ];
 
-/// Words that sqlparser may give as identifiers and that PostgreSQL reads as values.
-const RESERVED_VALUES: [&str; 12] = [
-    "current_catalog",
-    "current_date",
-    "current_role",
-    "current_schema",
-    "current_time",
-    "current_timestamp",
-    "current_user",
-    "localtime",
-    "localtimestamp",
-    "session_user",
-    "system_user",
-    "user",
-];
+/// Words that sqlparser gives as names and PostgreSQL reads as values of the session.
+const RESERVED_VALUES: [&str; 3] = ["current_role", "current_schema", "system_user"];
 
 /// Columns of every table, which a row as written does not have (or not yet).
 const SYSTEM_COLUMNS: [&str; 6] = ["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"];
@@ -238,7 +218,7 @@ impl Reader<'_> {
         match names.as_slice() {
             [table, column] if table == self.owner.table => self.column(column.clone()),
             [schema, table, column] if schema == self.owner.schema && table == self.owner.table => {
-                self.column(column.clone())
+                ControlFlow::Break(format!("write `{table}.{column}` or `{column}`, without the schema"))
             }
             _ => ControlFlow::Break(format!(
                 "`{}` is no column of `{}`; only the row's own columns can be read",
@@ -277,7 +257,7 @@ impl Visitor for Reader<'_> {
             Expr::Identifier(ident) => {
                 let name = folded(ident);
                 if ident.quote_style.is_none() && RESERVED_VALUES.contains(&name.as_str()) {
-                    return ControlFlow::Continue(());
+                    return ControlFlow::Break(format!("`{name}` is a value of the session, not of the row"));
                 }
                 self.column(name)
             }

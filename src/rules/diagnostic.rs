@@ -321,7 +321,8 @@ pub fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Opt
         .filter(|name| name.len() <= LONGEST)
         .map(|name| (strsim::damerau_levenshtein(&folded, &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= reach)
-        .min_by_key(|(distance, _)| *distance)
+        // Of equally near ones, the one of the same length: a letter is mistaken more often than missed.
+        .min_by_key(|(distance, name)| (*distance, name.chars().count().abs_diff(folded.chars().count())))
         .map(|(_, name)| name)
 }
 

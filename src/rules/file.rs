@@ -11,7 +11,7 @@ use super::{
     fields::{Context, Fields, Keys, quoted},
     kinds::{KINDS, LATER_KINDS, Spec, time_columns},
     rule_tests,
-    set::{Action, Kind, OnUnguardable, Rule, TableRules, Unit},
+    set::{Action, Kind, OnUnguardable, Place, Rule, TableRules, Unit},
     values,
     yaml::{Node, Value},
 };
@@ -52,6 +52,8 @@ const UNGUARDABLE: [(&str, OnUnguardable); 2] = [("pass", OnUnguardable::Pass), 
 pub struct FileRules {
     /// Its tables.
     pub tables: Vec<TableRules>,
+    /// The name of every rule, also of those that are wrong otherwise.
+    pub names: Vec<(String, Place)>,
     /// Rules that its tests name, each with the mistake it is if there is no such rule in any file.
     pub mentioned: Vec<(String, Diagnostic)>,
 }
@@ -64,7 +66,8 @@ pub fn read(cx: &mut Context, root: &Node) -> FileRules {
     if let Some(node) = fields.required(cx, "tables", "`tables:` with a list of tables and their rules") {
         let tables = cx.list(node, "`tables`", "a list: `- table: public.jobs`").unwrap_or_default();
         for node in tables {
-            file.tables.extend(table(cx, node, &mut file.mentioned));
+            let table = table(cx, node, &mut file);
+            file.tables.extend(table);
         }
     }
     if let Some(node) = fields.value("tests") {
@@ -89,7 +92,7 @@ struct Defaults<'a> {
     timezone: Option<String>,
 }
 
-fn table(cx: &mut Context, node: &Node, mentioned: &mut Vec<(String, Diagnostic)>) -> Option<TableRules> {
+fn table(cx: &mut Context, node: &Node, file: &mut FileRules) -> Option<TableRules> {
     let before = cx.errors();
     let fields = Fields::open(cx, node, "a table", &TABLE_KEYS)?;
     let name = fields
@@ -103,7 +106,7 @@ fn table(cx: &mut Context, node: &Node, mentioned: &mut Vec<(String, Diagnostic)
     let units = fields.optional(cx, "units", units).flatten().unwrap_or_default();
     let timezone = fields.optional(cx, "timezone", values::timezone).flatten();
     if let Some(node) = fields.value("tests") {
-        rule_tests::read(cx, node, mentioned);
+        rule_tests::read(cx, node, &mut file.mentioned);
     }
     // Conditions are read even where the table's own name could not be.
     let (schema, table) = name.clone().unwrap_or_default();
@@ -113,7 +116,7 @@ fn table(cx: &mut Context, node: &Node, mentioned: &mut Vec<(String, Diagnostic)
         units,
         timezone,
     };
-    let rules = rules(cx, &fields, &defaults);
+    let rules = rules(cx, &fields, &defaults, &mut file.names);
     if cx.errors() == before {
         unused_units(cx, &fields, &rules);
     }
@@ -170,7 +173,12 @@ fn action(cx: &mut Context, fields: &Fields<'_>) -> Option<Option<Action>> {
     fields.optional(cx, "on_violation", |cx, node, what| cx.choice(node, what, &ACTIONS))
 }
 
-fn rules(cx: &mut Context, fields: &Fields<'_>, defaults: &Defaults<'_>) -> Vec<Rule> {
+fn rules(
+    cx: &mut Context,
+    fields: &Fields<'_>,
+    defaults: &Defaults<'_>,
+    names: &mut Vec<(String, Place)>,
+) -> Vec<Rule> {
     let Some(node) = fields.required(cx, "rules", "a list of rules: `rules:` with `- name: …`") else {
         return Vec::new();
     };
@@ -179,16 +187,18 @@ fn rules(cx: &mut Context, fields: &Fields<'_>, defaults: &Defaults<'_>) -> Vec<
         let d = cx.warning(Code::NoEffect, node.at, "the table has no rules").help("its writes are not looked at");
         cx.report::<()>(d);
     }
-    items.iter().filter_map(|item| rule(cx, item, defaults)).collect()
+    items.iter().filter_map(|item| rule(cx, item, defaults, names)).collect()
 }
 
-fn rule(cx: &mut Context, node: &Node, defaults: &Defaults<'_>) -> Option<Rule> {
+fn rule(cx: &mut Context, node: &Node, defaults: &Defaults<'_>, names: &mut Vec<(String, Place)>) -> Option<Rule> {
     let known: Vec<&'static str> =
         RULE_KEYS.into_iter().chain(KINDS.iter().flat_map(|k| k.siblings.iter().copied().chain([k.key]))).collect();
     // `tolerance` belongs inside some kinds and beside others; known, so that the message can say which.
     let later: Vec<&'static str> = LATER_KINDS.into_iter().chain(LATER_RULE_KEYS).collect();
     let fields = Fields::open(cx, node, "a rule", &Keys { known: &known, later: &later })?;
     let name = fields.required(cx, "name", "a unique name: `name: jobs_order`").and_then(|n| values::rule_name(cx, n));
+    let place = cx.place(fields.value("name").map_or(node.at, |n| n.at));
+    names.extend(name.iter().map(|name| (name.clone(), place.clone())));
     let on_violation = action(cx, &fields);
     let severity = fields.optional_text(cx, "severity");
     let hint = fields.optional_text(cx, "hint");
@@ -214,7 +224,7 @@ fn rule(cx: &mut Context, node: &Node, defaults: &Defaults<'_>) -> Option<Rule> 
         units,
         timezone: timezone?.or_else(|| defaults.timezone.clone()),
         kind,
-        place: cx.place(fields.value("name").map_or(node.at, |n| n.at)),
+        place,
     })
 }
 

@@ -110,6 +110,7 @@ fn whole(path: &Path) -> Place {
 #[derive(Default)]
 struct Reading {
     tables: Vec<TableRules>,
+    names: Vec<(String, Place)>,
     mentioned: Vec<(String, Diagnostic)>,
     diagnostics: Vec<Diagnostic>,
     hash: Fnv,
@@ -134,8 +135,9 @@ impl Reading {
         self.sources.add(path, cx.lines().to_vec());
         match yaml::parse(text) {
             Ok(Some(root)) => {
-                let FileRules { tables, mentioned } = file::read(&mut cx, &root);
+                let FileRules { tables, names, mentioned } = file::read(&mut cx, &root);
                 self.tables.extend(tables);
+                self.names.extend(names);
                 self.mentioned.extend(mentioned);
             }
             Ok(None) => {
@@ -171,6 +173,7 @@ impl Reading {
                 let message = format!("the table {}.{} has two entries", table.schema, table.table);
                 self.diagnostics.push(
                     Diagnostic::error(Code::DuplicateTable, table.place.clone(), message)
+                        .over(&table.table)
                         .help("put all its rules into one entry")
                         .related((*place).clone(), "the other entry is here"),
                 );
@@ -182,26 +185,22 @@ impl Reading {
 
     fn duplicate_rules(&mut self) {
         let mut first: HashMap<&str, &Place> = HashMap::new();
-        for rule in self.tables.iter().flat_map(|t| &t.rules) {
-            if let Some(place) = first.get(rule.name.as_str()) {
+        for (name, here) in &self.names {
+            if let Some(place) = first.get(name.as_str()) {
                 self.diagnostics.push(
-                    Diagnostic::error(
-                        Code::DuplicateRule,
-                        rule.place.clone(),
-                        format!("two rules are named `{}`", rule.name),
-                    )
-                    .over(&rule.name)
-                    .help("names are unique over all files: they label metrics and errors")
-                    .related((*place).clone(), "the other rule is here"),
+                    Diagnostic::error(Code::DuplicateRule, here.clone(), format!("two rules are named `{name}`"))
+                        .over(name)
+                        .help("names are unique over all files: they label metrics and errors")
+                        .related((*place).clone(), "the other rule is here"),
                 );
             } else {
-                first.insert(&rule.name, &rule.place);
+                first.insert(name, here);
             }
         }
     }
 
     fn unknown_mentions(&mut self) {
-        let names: Vec<&str> = self.tables.iter().flat_map(|t| &t.rules).map(|r| r.name.as_str()).collect();
+        let names: Vec<&str> = self.names.iter().map(|(name, _)| name.as_str()).collect();
         for (name, mistake) in std::mem::take(&mut self.mentioned) {
             if !names.contains(&name.as_str()) {
                 self.diagnostics.push(mistake.did_you_mean(&name, names.iter().copied()));

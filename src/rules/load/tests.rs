@@ -248,7 +248,7 @@ fn mistakes_of_kinds() {
         ("{name: a, parent: {table: p, join: {}, not_reused: {a: b}}}", 44, "bad-value"),
         ("{name: a, parent: {join: {a: b}, not_reused: {a: b}}}", 27, "missing-key"),
         ("{name: a, parent: {table: p, join: {a: b, a: c}, not_reused: {a: b}}}", 51, "duplicate-key"),
-        ("{name: a, check: \"a = 1 -- x\"}", 26, "bad-sql"),
+        ("{name: a, check: \"a = 1; x\"}", 26, "bad-sql"),
         ("{name: a, check: a, when: other.b}", 35, "bad-sql"),
         ("{name: a, check: a, name: b}", 29, "duplicate-key"),
         ("{name: a, check: a, hint: \"\"}", 35, "bad-value"),
@@ -273,6 +273,11 @@ fn mistakes_of_files() {
         ("version: 1\ntables:\n- table: t\n", (3, 3, "missing-key")),
         ("version: 1\ntables: []\ntests: [{name: a, sql: b, expect: {violations: [nobody]}}]\n", (3, 49, "bad-value")),
         ("version: 1\ntables: []\ntests: [{name: a, sql: b}]\n", (3, 9, "missing-key")),
+        // A rule that is wrong exists all the same.
+        (
+            "version: 1\ntables: [{table: t, rules: [{name: r, check: 5}]}]\ntests: [{name: a, sql: b, expect: {violations: [r]}}]\n",
+            (2, 46, "wrong-type"),
+        ),
         ("version: 1\ntables: [\n", (2, 9, "yaml-syntax")),
     ] {
         assert_eq!(errors(text), [expected], "{text}");

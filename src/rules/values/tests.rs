@@ -57,10 +57,10 @@ fn names_fold_as_postgresql_folds() {
 #[test]
 fn zones() {
     for zone in ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "America/Port-au-Prince"] {
-        assert!(is_zone_name(zone), "{zone}");
+        assert!(zone_names().any(|name| name == zone), "{zone}");
     }
     for zone in ["CET", "+02", "Europe/", "utc", "Europe/Ber'lin", "/", "Europe Berlin"] {
-        assert!(!is_zone_name(zone), "{zone}");
+        assert!(!zone_names().any(|name| name == zone), "{zone}");
     }
 }
 

@@ -1,0 +1,244 @@
+//! The rules against a database: what exists, what type it has, and what the server says to raw conditions.
+//!
+//! Reads the catalog and has statements prepared; executes nothing of the rule files.
+
+use std::{collections::HashMap, error::Error as _, time::Duration};
+
+use tokio_postgres::{Client, NoTls, error::ErrorPosition};
+
+use super::judge::{self, Words};
+use crate::{
+    catalog::{
+        facts::{QualifiedName, RelationFacts},
+        question::{Asked, CatalogError, RESOLVE, decode_resolved, encode_asked},
+    },
+    rules::{
+        diagnostic::{Code, Diagnostic},
+        set::{Condition, Kind, Parent, Place, Rule, RuleSet, TableRules},
+        sources::Sources,
+    },
+};
+
+/// A server that does not answer is a mistake to report, not one to wait for.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// For every question: catalogs are small.
+const STATEMENT_LIMIT: &str = "SET statement_timeout = '30s'; SET default_transaction_read_only = on";
+
+/// Why the database could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    #[error("the database URL cannot be read: {0}")]
+    Url(tokio_postgres::Error),
+    #[error("cannot connect to the database: {}", with_cause(.0))]
+    Connect(tokio_postgres::Error),
+    #[error("the database did not answer: {}", with_cause(.0))]
+    Question(#[from] tokio_postgres::Error),
+    #[error(transparent)]
+    Answer(#[from] CatalogError),
+    #[error("start a runtime: {0}")]
+    Runtime(#[from] std::io::Error),
+}
+
+/// tokio-postgres names the cause only as its source.
+fn with_cause(error: &tokio_postgres::Error) -> String {
+    match error.source() {
+        Some(cause) if error.as_db_error().is_none() => format!("{error}: {cause}"),
+        _ => error.as_db_error().map_or_else(|| error.to_string(), |e| e.message().to_owned()),
+    }
+}
+
+/// Everything that is wrong with the rules in this database.
+///
+/// # Errors
+/// The database cannot be asked.
+pub(super) fn check(url: &str, set: &RuleSet, sources: &Sources) -> Result<Vec<Diagnostic>, AskError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let client = connect(url).await?;
+        Asking { client, words: Words::new(set, sources), found: Vec::new() }.all(set).await
+    })
+}
+
+async fn connect(url: &str) -> Result<Client, AskError> {
+    let mut config: tokio_postgres::Config = url.parse().map_err(AskError::Url)?;
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_LIMIT);
+    }
+    if config.get_application_name().is_none() {
+        config.application_name("chronoguard check");
+    }
+    let (client, connection) = config.connect(NoTls).await.map_err(AskError::Connect)?;
+    // Its error reaches whoever waits for an answer.
+    tokio::spawn(connection);
+    client.batch_execute(STATEMENT_LIMIT).await?;
+    Ok(client)
+}
+
+struct Asking<'a> {
+    client: Client,
+    words: Words<'a>,
+    found: Vec<Diagnostic>,
+}
+
+impl Asking<'_> {
+    async fn all(mut self, set: &RuleSet) -> Result<Vec<Diagnostic>, AskError> {
+        for table in &set.tables {
+            self.table(table).await?;
+        }
+        self.zones(set).await?;
+        Ok(self.found)
+    }
+
+    async fn table(&mut self, table: &TableRules) -> Result<(), AskError> {
+        let Some(facts) = self.facts(table).await? else {
+            return self.unknown_table(table).await;
+        };
+        let before = self.found.len();
+        self.found.extend(judge::table(table, &facts, &self.words));
+        let names_are_known =
+            self.found[before..].iter().all(|d| !matches!(d.code, Code::UnknownColumn | Code::UnknownTable));
+        for rule in &table.rules {
+            if names_are_known {
+                self.conditions(table, rule).await?;
+            }
+            if let Kind::Parent(parent) = &rule.kind
+                && names_are_known
+            {
+                self.join(table, rule, parent).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn facts(&self, table: &TableRules) -> Result<Option<RelationFacts>, AskError> {
+        let parents: Vec<QualifiedName> = table
+            .rules
+            .iter()
+            .filter_map(|rule| match &rule.kind {
+                Kind::Parent(p) => Some(QualifiedName { schema: p.schema.clone(), name: p.table.clone() }),
+                _ => None,
+            })
+            .collect();
+        let asked = [Asked { schema: Some(&table.schema), name: &table.table, parents: &parents }];
+        let row = self.client.query_one(RESOLVE, &[&encode_asked(&asked)]).await?;
+        let answer: String = row.get(0);
+        Ok(decode_resolved(&answer, &asked)?.pop().and_then(|resolved| resolved.relation))
+    }
+
+    async fn unknown_table(&mut self, table: &TableRules) -> Result<(), AskError> {
+        let name = format!("{}.{}", table.schema, table.table);
+        let rows = self.client.query(TABLES, &[]).await?;
+        let names: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let mut d = Diagnostic::error(Code::UnknownTable, table.place.clone(), format!("there is no table `{name}`"))
+            .over(&table.table);
+        // The same name elsewhere is the likelier mistake.
+        d = match names.iter().find(|(_, t)| *t == table.table) {
+            Some((schema, t)) => d.help(format!("did you mean `{schema}.{t}`?")),
+            None => {
+                let qualified: Vec<String> = names.iter().map(|(s, t)| format!("{s}.{t}")).collect();
+                d.did_you_mean(&name, qualified.iter().map(String::as_str))
+            }
+        };
+        self.found.push(d);
+        Ok(())
+    }
+
+    /// `when` and `check` as the server reads them.
+    async fn conditions(&mut self, table: &TableRules, rule: &Rule) -> Result<(), AskError> {
+        let check = match &rule.kind {
+            Kind::Check(condition) => Some(("check", condition)),
+            _ => None,
+        };
+        for (key, condition) in rule.when.iter().map(|when| ("when", when)).chain(check) {
+            self.condition(table, &rule.place, key, condition).await?;
+        }
+        Ok(())
+    }
+
+    async fn condition(
+        &mut self,
+        table: &TableRules,
+        place: &Place,
+        key: &str,
+        condition: &Condition,
+    ) -> Result<(), AskError> {
+        let head = format!("SELECT 1 FROM {}.{} WHERE (", quoted(&table.schema), quoted(&table.table));
+        let Err(error) = self.client.prepare(&format!("{head}{}\n)", condition.text)).await else { return Ok(()) };
+        let Some(error) = error.as_db_error() else { return Err(error.into()) };
+        let position = match error.position() {
+            Some(ErrorPosition::Original(at)) => (*at as usize).checked_sub(head.chars().count()),
+            _ => None,
+        };
+        let at = position.filter(|at| *at <= condition.text.chars().count()).map(|at| format!(" (at character {at})"));
+        let message = format!("the server refuses `{key}`: {}{}", error.message(), at.unwrap_or_default());
+        self.found.push(Diagnostic::error(Code::BadSql, self.words.at(place, key), message).over(key));
+        Ok(())
+    }
+
+    /// The join's types fit, and an index serves it.
+    async fn join(&mut self, table: &TableRules, rule: &Rule, parent: &Parent) -> Result<(), AskError> {
+        let on: Vec<String> =
+            parent.join.iter().map(|(own, theirs)| format!("c.{} = p.{}", quoted(own), quoted(theirs))).collect();
+        let text = format!(
+            "SELECT 1 FROM {}.{} c JOIN {}.{} p ON {}",
+            quoted(&table.schema),
+            quoted(&table.table),
+            quoted(&parent.schema),
+            quoted(&parent.table),
+            on.join(" AND ")
+        );
+        if let Err(error) = self.client.prepare(&text).await {
+            let Some(error) = error.as_db_error() else { return Err(error.into()) };
+            let message = format!("the columns of `join` cannot be compared: {}", error.message());
+            self.found
+                .push(Diagnostic::error(Code::ColumnType, self.words.at(&rule.place, "join"), message).over("join"));
+            return Ok(());
+        }
+        let columns: Vec<&str> = parent.join.iter().map(|(_, theirs)| theirs.as_str()).collect();
+        let row = self.client.query_one(LEADING_INDEX, &[&parent.schema, &parent.table, &columns]).await?;
+        if !row.get::<_, bool>(0) {
+            let message =
+                format!("`{}.{}` has no index that begins with {}", parent.schema, parent.table, columns.join(" or "));
+            let d = Diagnostic::warning(Code::ParentIndex, self.words.at(&rule.place, "join"), message).over("join");
+            self.found.push(d.help("every guarded write would read the whole parent table"));
+        }
+        Ok(())
+    }
+
+    /// An unknown zone would be an error in every guard that names it.
+    async fn zones(&mut self, set: &RuleSet) -> Result<(), AskError> {
+        let mut first: HashMap<&str, &Place> = HashMap::new();
+        for rule in set.tables.iter().flat_map(|t| &t.rules) {
+            if let Some(zone) = &rule.timezone {
+                first.entry(zone).or_insert(&rule.place);
+            }
+        }
+        let names: Vec<&str> = first.keys().copied().collect();
+        for row in self.client.query(UNKNOWN_ZONES, &[&names]).await? {
+            let zone: String = row.get(0);
+            if let Some(place) = first.get(zone.as_str()) {
+                let message = format!("the server does not know the time zone `{zone}`");
+                self.found.push(Diagnostic::error(Code::BadValue, self.words.at(place, &zone), message).over(&zone));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every relation that people made.
+const TABLES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     WHERE c.relkind IN ('r', 'p', 'v', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2";
+
+/// Whether a complete index of the table starts with one of the columns.
+const LEADING_INDEX: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] \
+     WHERE n.nspname = $1::text AND c.relname = $2::text AND a.attname::text = ANY ($3::text[]) AND i.indisvalid AND i.indpred IS NULL)";
+
+const UNKNOWN_ZONES: &str =
+    "SELECT z FROM unnest($1::text[]) z WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_timezone_names t WHERE t.name = z)";
+
+/// A name as an SQL identifier.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,240 @@
+//! Rules against what the catalog says of their tables. No I/O.
+
+use crate::{
+    catalog::facts::{ColumnFacts, RelationFacts},
+    rules::{
+        diagnostic::{Code, Diagnostic},
+        set::{Kind, Parent, Place, Rule, RuleSet, TableRules},
+        sources::Sources,
+        time_columns,
+    },
+};
+
+/// Where in the files the words of a rule stand.
+pub(super) struct Words<'a> {
+    sources: &'a Sources,
+    /// The places of all tables and rules.
+    starts: Vec<Place>,
+}
+
+impl<'a> Words<'a> {
+    pub(super) fn new(set: &RuleSet, sources: &'a Sources) -> Self {
+        let starts = set
+            .tables
+            .iter()
+            .flat_map(|t| std::iter::once(&t.place).chain(t.rules.iter().map(|r| &r.place)))
+            .cloned()
+            .collect();
+        Self { sources, starts }
+    }
+
+    /// The word where it first stands in the rule or table that starts at `from`.
+    pub(super) fn at(&self, from: &Place, word: &str) -> Place {
+        let behind = |p: &&Place| p.file == from.file && p.line > from.line;
+        let end = self.starts.iter().filter(behind).map(|p| p.line).min();
+        self.sources.word(from, end, word)
+    }
+}
+
+/// What a column can be to a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// `timestamptz`.
+    Instant,
+    /// `timestamp`, `date`.
+    Wall,
+    Number,
+    Interval,
+    Other,
+}
+
+impl Class {
+    fn of(column: &ColumnFacts) -> Self {
+        match column.type_name.as_str() {
+            "timestamptz" => Self::Instant,
+            "timestamp" | "date" => Self::Wall,
+            "int2" | "int4" | "int8" | "numeric" | "float4" | "float8" => Self::Number,
+            "interval" => Self::Interval,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Everything wrong with the rules of one table.
+pub(super) fn table(table: &TableRules, facts: &RelationFacts, words: &Words<'_>) -> Vec<Diagnostic> {
+    let mut found = relation(table, facts);
+    for rule in &table.rules {
+        let mut judge = Judge { rule, facts, words, found: &mut found };
+        judge.columns_exist();
+        judge.types();
+        match &rule.kind {
+            Kind::Order(r) => judge.zones(r.columns.iter().filter_map(|c| facts.column(c)).map(Class::of)),
+            Kind::Duration(r) => {
+                judge.stored_duration(&r.column);
+                judge.zones([&r.start, &r.end].into_iter().filter_map(|c| facts.column(c)).map(Class::of));
+            }
+            Kind::NearNow(r) => {
+                let columns = r.columns.iter().filter_map(|c| facts.column(c)).map(Class::of);
+                judge.zones(columns.chain([Class::Instant]));
+            }
+            Kind::Parent(r) => judge.parent(r),
+            // Its bounds are read in UTC where there is no zone.
+            Kind::Plausible(_) | Kind::Require(_) | Kind::Check(_) => {}
+        }
+    }
+    found
+}
+
+/// What is true of the table whatever its rules say.
+fn relation(table: &TableRules, facts: &RelationFacts) -> Vec<Diagnostic> {
+    let name = format!("{}.{}", table.schema, table.table);
+    let mut found = Vec::new();
+    let mut warn = |message: String, help: &str| {
+        found.push(Diagnostic::warning(Code::Unguardable, table.place.clone(), message).over(&table.table).help(help));
+    };
+    match facts.kind {
+        'v' => warn(
+            format!("`{name}` is a view"),
+            "put the rules on the tables below it: they apply to writes through the view",
+        ),
+        'm' => warn(format!("`{name}` is a materialized view"), "it is never written by INSERT or UPDATE"),
+        'f' => warn(
+            format!("`{name}` is a foreign table, whose writes cannot be guarded"),
+            "guard the table on the other server",
+        ),
+        _ if facts.foreign_descendant => {
+            warn(format!("`{name}` has foreign partitions"), "writes that may reach them cannot be guarded");
+        }
+        _ => {}
+    }
+    if facts.instead_rule_insert || facts.instead_rule_update {
+        warn(
+            format!("`{name}` has INSTEAD rules"),
+            "PostgreSQL allows no RETURNING there: those writes cannot be guarded",
+        );
+    }
+    if facts.row_security {
+        warn(
+            format!("`{name}` has row-level security for this role"),
+            "writes that read no column of the table themselves cannot be guarded: RETURNING would change which rows they see",
+        );
+    }
+    found
+}
+
+struct Judge<'a> {
+    rule: &'a Rule,
+    facts: &'a RelationFacts,
+    words: &'a Words<'a>,
+    found: &'a mut Vec<Diagnostic>,
+}
+
+impl Judge<'_> {
+    fn error(&self, code: Code, word: &str, message: String) -> Diagnostic {
+        Diagnostic::error(code, self.words.at(&self.rule.place, word), message).over(word)
+    }
+
+    fn warning(&self, code: Code, word: &str, message: String) -> Diagnostic {
+        Diagnostic::warning(code, self.words.at(&self.rule.place, word), message).over(word)
+    }
+
+    fn columns_exist(&mut self) {
+        for column in self.rule.columns() {
+            if self.facts.column(column).is_none() {
+                let d = self.unknown_column(self.facts, column);
+                self.found.push(d);
+            }
+        }
+    }
+
+    fn unknown_column(&self, facts: &RelationFacts, column: &str) -> Diagnostic {
+        let message = format!("`{}.{}` has no column `{column}`", facts.name.schema, facts.name.name);
+        let names = facts.columns.iter().map(|c| c.name.as_str());
+        self.error(Code::UnknownColumn, column, message).did_you_mean(column, names)
+    }
+
+    /// Each point in time has a type that is one.
+    fn types(&mut self) {
+        for column in time_columns(&self.rule.kind) {
+            self.time(self.facts, column, column);
+        }
+    }
+
+    /// `own` is the column whose unit it has: itself, or the one it is compared with.
+    fn time(&mut self, facts: &RelationFacts, column: &str, own: &str) {
+        let Some(known) = facts.column(column) else { return };
+        let d = match Class::of(known) {
+            Class::Instant | Class::Wall => return,
+            Class::Number if self.rule.units.contains_key(own) => return,
+            Class::Number => self
+                .error(
+                    Code::MissingUnit,
+                    column,
+                    format!("`{column}` is a number ({}) and has no unit", known.type_name),
+                )
+                .expected(format!("`unit: us` in the rule, or `units: {{{own}: us}}` in the table (s, ms, us, ns)")),
+            Class::Interval | Class::Other => self
+                .error(
+                    Code::ColumnType,
+                    column,
+                    format!("`{column}` is {}, which is no point in time", known.type_name),
+                )
+                .expected("timestamptz, timestamp, date, or a number with a unit"),
+        };
+        self.found.push(d);
+    }
+
+    fn stored_duration(&mut self, column: &str) {
+        let Some(known) = self.facts.column(column) else { return };
+        if !matches!(Class::of(known), Class::Number | Class::Interval) {
+            let message = format!("`{column}` is {}, which is no duration", known.type_name);
+            let d = self.error(Code::ColumnType, column, message).expected("a number or an interval");
+            self.found.push(d);
+        }
+    }
+
+    /// Times with and without a zone meet.
+    fn zones(&mut self, classes: impl Iterator<Item = Class>) {
+        let classes: Vec<Class> = classes.collect();
+        let mixed =
+            classes.contains(&Class::Wall) && classes.iter().any(|c| matches!(c, Class::Instant | Class::Number));
+        if mixed && self.rule.timezone.is_none() {
+            let message =
+                "compares `timestamp` or `date` with points in time, and names no zone to read them in".to_owned();
+            let d = self.warning(Code::MissingTimezone, self.rule.kind.as_str(), message);
+            self.found.push(d.help(
+                "add `timezone: UTC`, or whatever zone the application writes; without it the rule is not judged",
+            ));
+        }
+    }
+
+    fn parent(&mut self, parent: &Parent) {
+        let name = format!("{}.{}", parent.schema, parent.table);
+        let itself = self.facts.name.schema == parent.schema && self.facts.name.name == parent.table;
+        let known = self.facts.parents.iter().find(|p| p.name.schema == parent.schema && p.name.name == parent.table);
+        let Some(facts) = known.or(itself.then_some(self.facts)) else {
+            let d = self.error(Code::UnknownTable, &parent.table, format!("there is no table `{name}`"));
+            self.found.push(d);
+            return;
+        };
+        for (_, column) in parent.join.iter().chain(&parent.not_reused).chain(&parent.not_before) {
+            if facts.column(column).is_none() {
+                let d = self.unknown_column(facts, column);
+                self.found.push(d);
+            }
+        }
+        for (own, column) in parent.not_reused.iter().chain(&parent.not_before) {
+            self.time(facts, column, own);
+            let classes = [self.facts.column(own), facts.column(column)];
+            self.zones(classes.into_iter().flatten().map(Class::of));
+        }
+        if facts.row_security {
+            let message = format!("`{name}` has row-level security for this role, which hides parents from the rule");
+            let d = self.warning(Code::Unguardable, &parent.table, message);
+            self.found.push(d.help("the rule is not judged for roles that row-level security applies to"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

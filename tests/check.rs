@@ -1,0 +1,173 @@
+//! `chronoguard check` as people and CI jobs run it. Expected outputs are files beside the rule files; `UPDATE_EXPECTED=1` writes them anew.
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+fn check(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_chronoguard"))
+        .arg("check")
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap()
+}
+
+/// Runs it and compares what it prints with a file.
+#[track_caller]
+fn expect(arguments: &[&str], exit: i32, expected: &str) {
+    let output = check(arguments);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    compare(&printed, expected);
+    assert_eq!(output.status.code(), Some(exit), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[track_caller]
+fn compare(printed: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rules").join(expected);
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write(&path, printed).unwrap();
+    }
+    let wanted = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        printed == wanted,
+        "the output is not {} (- expected, + printed):\n{}",
+        path.display(),
+        diff(&wanted, printed)
+    );
+}
+
+/// Both texts line by line, by the longest common subsequence.
+fn diff(wanted: &str, printed: &str) -> String {
+    let (a, b): (Vec<&str>, Vec<&str>) = (wanted.lines().collect(), printed.lines().collect());
+    let mut common = vec![vec![0usize; b.len() + 1]; a.len() + 1];
+    for i in (0..a.len()).rev() {
+        for j in (0..b.len()).rev() {
+            common[i][j] = if a[i] == b[j] { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
+        }
+    }
+    let (mut i, mut j, mut out) = (0, 0, String::new());
+    while i < a.len() || j < b.len() {
+        let (mark, line) = if i < a.len() && j < b.len() && a[i] == b[j] {
+            (i, j) = (i + 1, j + 1);
+            (' ', a[i - 1])
+        } else if j == b.len() || (i < a.len() && common[i + 1][j] >= common[i][j + 1]) {
+            i += 1;
+            ('-', a[i - 1])
+        } else {
+            j += 1;
+            ('+', b[j - 1])
+        };
+        out.push_str(&format!("{mark} {line}\n"));
+    }
+    out
+}
+
+#[test]
+fn good_files_are_good() {
+    expect(&["tests/fixtures/rules/good.yaml"], 0, "good.txt");
+    expect(&["--strict", "tests/fixtures/rules/good.yaml"], 0, "good.txt");
+}
+
+#[test]
+fn all_mistakes_of_all_files_are_reported_at_once() {
+    expect(&["tests/fixtures/rules/mistakes"], 1, "mistakes.txt");
+}
+
+#[test]
+fn the_same_as_json_and_sarif() {
+    expect(&["--format", "json", "tests/fixtures/rules/mistakes"], 1, "mistakes.json");
+    expect(&["--format", "sarif", "tests/fixtures/rules/warnings.yaml"], 0, "warnings.sarif");
+    // As many results as there are findings, in both forms.
+    let json: serde_json::Value =
+        serde_json::from_slice(&check(&["--format", "json", "tests/fixtures/rules/mistakes"]).stdout).unwrap();
+    let sarif: serde_json::Value =
+        serde_json::from_slice(&check(&["--format", "sarif", "tests/fixtures/rules/mistakes"]).stdout).unwrap();
+    assert_eq!(json["diagnostics"].as_array().unwrap().len(), sarif["runs"][0]["results"].as_array().unwrap().len());
+}
+
+#[test]
+fn warnings_fail_only_when_strict() {
+    expect(&["tests/fixtures/rules/warnings.yaml"], 0, "warnings.txt");
+    expect(&["--strict", "tests/fixtures/rules/warnings.yaml"], 3, "warnings.txt");
+    expect(
+        &["--strict", "tests/fixtures/rules/mistakes", "tests/fixtures/rules/warnings.yaml"],
+        1,
+        "mistakes_and_warnings.txt",
+    );
+}
+
+#[test]
+fn usage_and_unreadable_files_exit_with_2() {
+    assert_eq!(check(&[]).status.code(), Some(2));
+    assert_eq!(check(&["--format", "xml", "x.yaml"]).status.code(), Some(2));
+    assert_eq!(check(&["tests/fixtures/rules/nothing.yaml"]).status.code(), Some(2));
+    assert_eq!(check(&["tests/fixtures/rules/nothing.yaml", "tests/fixtures/rules/good.yaml"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_database_that_does_not_answer_hides_nothing_of_the_files() {
+    let url = "postgresql://nobody@127.0.0.1:1/none";
+    let output = check(&["--database", url, "tests/fixtures/rules/warnings.yaml"]);
+    assert_eq!(output.status.code(), Some(2));
+    compare(&String::from_utf8(output.stdout).unwrap(), "warnings.txt");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot connect to the database"));
+    let password =
+        check(&["--database", "postgresql://u:hunter2@127.0.0.1:1/x?nonsense=1", "tests/fixtures/rules/good.yaml"]);
+    assert_eq!(password.status.code(), Some(2));
+    assert!(!String::from_utf8_lossy(&password.stderr).contains("hunter2"));
+}
+
+#[test]
+fn anything_below_a_directory_never_panics() {
+    let dir = tempfile::tempdir().unwrap();
+    let files: [(&str, &[u8]); 5] = [
+        ("empty.yaml", b""),
+        ("binary.yaml", b"\x00\xff\xfe\x01"),
+        ("deep.yaml", &b"[".repeat(50_000)),
+        ("bomb.yml", b"a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nversion: *c\n"),
+        ("long.yaml", &b"x".repeat(2_000_000)),
+    ];
+    for (name, bytes) in files {
+        fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    for format in ["text", "json", "sarif"] {
+        let output = check(&["--format", format, dir.path().to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stderr.is_empty() && output.stdout.len() < 100_000);
+    }
+}
+
+const SCHEMA: &str = "
+    CREATE TABLE executions (id bigint PRIMARY KEY, created_at timestamptz, started_at timestamptz, local_at timestamp, start_ts bigint, status text);
+    CREATE TABLE conditions (status text, done boolean, a_at timestamptz, b_at timestamptz);
+    CREATE TABLE parents (id bigint PRIMARY KEY, key text, created_at timestamptz);
+    CREATE TABLE children (parent_id bigint, key text, created_at timestamptz, local_at timestamp);
+    CREATE VIEW a_view AS SELECT * FROM conditions;
+";
+
+#[tokio::test]
+async fn rules_are_checked_against_the_catalog() {
+    let database = support::create_database_with(SCHEMA).await;
+    let url = format!(
+        "host=127.0.0.1 port={} user={} dbname={}",
+        support::cluster().port(),
+        chronoguard::scratch::SUPERUSER,
+        database.name
+    );
+    expect(&["--database", &url, "tests/fixtures/rules/database.yaml"], 1, "database.txt");
+    // Nothing was written, and a good file is good.
+    let good: PathBuf = tempfile::tempdir().unwrap().keep().join("good.yaml");
+    fs::write(
+        &good,
+        "version: 1\ntables:\n- table: executions\n  rules:\n  - {name: ok, order: [created_at, started_at]}\n",
+    )
+    .unwrap();
+    let output = check(&["--strict", "--database", &url, good.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    fs::remove_dir_all(good.parent().unwrap()).unwrap();
+}
