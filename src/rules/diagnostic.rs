@@ -314,7 +314,8 @@ pub fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Opt
     if wrong.len() > LONGEST {
         return None;
     }
-    let folded = wrong.to_lowercase();
+    // `µs` is how people write `us`.
+    let folded = wrong.to_lowercase().replace(['\u{b5}', '\u{3bc}'], "u");
     let reach = (folded.chars().count() / 3).max(1);
     names
         .into_iter()

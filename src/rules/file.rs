@@ -61,6 +61,11 @@ pub struct FileRules {
 /// Reads a file's tree.
 pub fn read(cx: &mut Context, root: &Node) -> FileRules {
     let mut file = FileRules::default();
+    if is_another_file(root) {
+        let d = cx.error(Code::MissingKey, root.at, "this is no rule file: it has neither `version` nor `tables`");
+        cx.report::<()>(d.help("keep other YAML files out of the rule directories"));
+        return file;
+    }
     let Some(fields) = Fields::open(cx, root, "a rule file", &FILE_KEYS) else { return file };
     version(cx, &fields);
     if let Some(node) = fields.required(cx, "tables", "`tables:` with a list of tables and their rules") {
@@ -74,6 +79,12 @@ pub fn read(cx: &mut Context, root: &Node) -> FileRules {
         rule_tests::read(cx, node, &mut file.mentioned);
     }
     file
+}
+
+/// A mapping about something else, where a mistake for each of its keys would help nobody.
+fn is_another_file(root: &Node) -> bool {
+    let Value::Map(entries) = &root.value else { return false };
+    !entries.iter().filter_map(|(key, _)| key.as_key()).any(|key| matches!(key.as_str(), "version" | "tables"))
 }
 
 fn version(cx: &mut Context, fields: &Fields<'_>) {

@@ -77,7 +77,7 @@ pub fn inspect(paths: &[PathBuf]) -> Inspected {
     for found in find::rule_files(paths) {
         match found.and_then(|path| contents(&path).map(|bytes| (path, bytes))) {
             Ok((path, bytes)) => reading.file(path, &bytes),
-            Err(diagnostic) => reading.diagnostics.push(diagnostic),
+            Err(diagnostic) => reading.diagnostics.push(*diagnostic),
         }
     }
     reading.finish()
@@ -92,8 +92,8 @@ pub fn inspect_texts<'t>(texts: impl IntoIterator<Item = (&'t str, &'t str)>) ->
     reading.finish()
 }
 
-fn contents(path: &Path) -> Result<Vec<u8>, Diagnostic> {
-    let unreadable = |message: String| Diagnostic::error(Code::Unreadable, whole(path), message);
+fn contents(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
+    let unreadable = |message: String| Box::new(Diagnostic::error(Code::Unreadable, whole(path), message));
     let length = std::fs::metadata(path).map_err(|e| unreadable(format!("the file cannot be read: {e}")))?.len();
     if length > LARGEST_FILE_BYTES {
         let limit = LARGEST_FILE_BYTES / (1024 * 1024);

@@ -12,6 +12,7 @@ use crate::{
         facts::{QualifiedName, RelationFacts},
         question::{Asked, CatalogError, RESOLVE, decode_resolved, encode_asked},
     },
+    guard::compile::violated,
     rules::{
         diagnostic::{Code, Diagnostic},
         set::{Condition, Kind, Parent, Place, Rule, RuleSet, TableRules},
@@ -94,20 +95,37 @@ impl Asking<'_> {
         let Some(facts) = self.facts(table).await? else {
             return self.unknown_table(table).await;
         };
-        let before = self.found.len();
-        self.found.extend(judge::table(table, &facts, &self.words));
-        let names_are_known =
-            self.found[before..].iter().all(|d| !matches!(d.code, Code::UnknownColumn | Code::UnknownTable));
+        self.found.extend(judge::relation(table, &facts));
         for rule in &table.rules {
-            if names_are_known {
-                self.conditions(table, rule).await?;
+            let before = self.found.len();
+            self.found.extend(judge::rule(rule, &facts, &self.words));
+            if self.found[before..].iter().any(|d| matches!(d.code, Code::UnknownColumn | Code::UnknownTable)) {
+                // The server would only say the same again.
+                continue;
             }
-            if let Kind::Parent(parent) = &rule.kind
-                && names_are_known
-            {
+            self.conditions(table, rule).await?;
+            if let Kind::Parent(parent) = &rule.kind {
                 self.join(table, rule, parent).await?;
             }
+            if self.found.len() == before {
+                self.guard(table, rule, &facts).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// The last word: the rule compiled as the proxy compiles it, and the result as the server reads it.
+    async fn guard(&mut self, table: &TableRules, rule: &Rule, facts: &RelationFacts) -> Result<(), AskError> {
+        let refused = match violated(rule, facts, "cg") {
+            Err(reason) => format!("`{}` cannot be judged here: {}", rule.name, reason.as_str()),
+            Ok(sql) => {
+                let text = format!("SELECT {sql} FROM {}.{} cg", quoted(&table.schema), quoted(&table.table));
+                let Err(error) = self.client.prepare(&text).await else { return Ok(()) };
+                let Some(error) = error.as_db_error() else { return Err(error.into()) };
+                format!("the server refuses the guard of `{}`: {}", rule.name, error.message())
+            }
+        };
+        self.found.push(Diagnostic::error(Code::Unguardable, rule.place.clone(), refused).over(&rule.name));
         Ok(())
     }
 

@@ -60,33 +60,31 @@ impl Class {
     }
 }
 
-/// Everything wrong with the rules of one table.
-pub(super) fn table(table: &TableRules, facts: &RelationFacts, words: &Words<'_>) -> Vec<Diagnostic> {
-    let mut found = relation(table, facts);
-    for rule in &table.rules {
-        let mut judge = Judge { rule, facts, words, found: &mut found };
-        judge.columns_exist();
-        judge.types();
-        match &rule.kind {
-            Kind::Order(r) => judge.zones(r.columns.iter().filter_map(|c| facts.column(c)).map(Class::of)),
-            Kind::Duration(r) => {
-                judge.stored_duration(&r.column);
-                judge.zones([&r.start, &r.end].into_iter().filter_map(|c| facts.column(c)).map(Class::of));
-            }
-            Kind::NearNow(r) => {
-                let columns = r.columns.iter().filter_map(|c| facts.column(c)).map(Class::of);
-                judge.zones(columns.chain([Class::Instant]));
-            }
-            Kind::Parent(r) => judge.parent(r),
-            // Its bounds are read in UTC where there is no zone.
-            Kind::Plausible(_) | Kind::Require(_) | Kind::Check(_) => {}
+/// Everything wrong with one rule of a table.
+pub(super) fn rule(rule: &Rule, facts: &RelationFacts, words: &Words<'_>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut judge = Judge { rule, facts, words, found: &mut found };
+    judge.columns_exist();
+    judge.types();
+    match &rule.kind {
+        Kind::Order(r) => judge.zones(r.columns.iter().filter_map(|c| facts.column(c)).map(Class::of)),
+        Kind::Duration(r) => {
+            judge.stored_duration(&r.column);
+            judge.zones([&r.start, &r.end].into_iter().filter_map(|c| facts.column(c)).map(Class::of));
         }
+        Kind::NearNow(r) => {
+            let columns = r.columns.iter().filter_map(|c| facts.column(c)).map(Class::of);
+            judge.zones(columns.chain([Class::Instant]));
+        }
+        Kind::Parent(r) => judge.parent(r),
+        // Its bounds are read in UTC where there is no zone.
+        Kind::Plausible(_) | Kind::Require(_) | Kind::Check(_) => {}
     }
     found
 }
 
 /// What is true of the table whatever its rules say.
-fn relation(table: &TableRules, facts: &RelationFacts) -> Vec<Diagnostic> {
+pub(super) fn relation(table: &TableRules, facts: &RelationFacts) -> Vec<Diagnostic> {
     let name = format!("{}.{}", table.schema, table.table);
     let mut found = Vec::new();
     let mut warn = |message: String, help: &str| {

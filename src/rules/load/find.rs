@@ -11,8 +11,11 @@ use crate::rules::diagnostic::{Code, Diagnostic};
 /// Directories below directories; a loop of symbolic links ends here.
 const DEEPEST: usize = 16;
 
+/// A rule file, or why a path gives none.
+pub(super) type Found = Result<PathBuf, Box<Diagnostic>>;
+
 /// Every rule file, in order, each once; or why a path gives none.
-pub(super) fn rule_files(paths: &[PathBuf]) -> Vec<Result<PathBuf, Diagnostic>> {
+pub(super) fn rule_files(paths: &[PathBuf]) -> Vec<Found> {
     let mut found = Vec::new();
     for path in paths {
         let before = found.len();
@@ -21,7 +24,7 @@ pub(super) fn rule_files(paths: &[PathBuf]) -> Vec<Result<PathBuf, Diagnostic>> 
                 below(path, 0, &mut found);
                 if found.len() == before {
                     let d = Diagnostic::warning(Code::NoEffect, whole(path), "no rule file is below this directory");
-                    found.push(Err(d.help("rule files end in .yaml or .yml")));
+                    found.push(Err(Box::new(d.help("rule files end in .yaml or .yml"))));
                 }
             }
             Ok(_) => found.push(Ok(path.clone())),
@@ -36,7 +39,7 @@ pub(super) fn rule_files(paths: &[PathBuf]) -> Vec<Result<PathBuf, Diagnostic>> 
     found
 }
 
-fn below(directory: &Path, depth: usize, found: &mut Vec<Result<PathBuf, Diagnostic>>) {
+fn below(directory: &Path, depth: usize, found: &mut Vec<Found>) {
     let listed = std::fs::read_dir(directory).and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect());
     let mut paths: Vec<PathBuf> = match listed {
         Ok(paths) => paths,
@@ -58,6 +61,6 @@ fn below(directory: &Path, depth: usize, found: &mut Vec<Result<PathBuf, Diagnos
     }
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
-    Diagnostic::error(Code::Unreadable, whole(path), format!("it cannot be read: {error}"))
+fn unreadable(path: &Path, error: &std::io::Error) -> Box<Diagnostic> {
+    Box::new(Diagnostic::error(Code::Unreadable, whole(path), format!("it cannot be read: {error}")))
 }

@@ -265,6 +265,7 @@ fn mistakes_of_files() {
         ("", (1, 1, "missing-key")),
         ("- a\n", (1, 1, "wrong-type")),
         ("tables: []\n", (1, 1, "missing-key")),
+        ("groups: []\nother: 5\n", (1, 1, "missing-key")),
         ("version: 1\n", (1, 1, "missing-key")),
         ("version: '1'\ntables: []\n", (1, 10, "bad-value")),
         ("version: 1\ntables: {}\n", (2, 9, "wrong-type")),

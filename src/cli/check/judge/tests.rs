@@ -1,4 +1,4 @@
-use super::*;
+use super::{relation as relation_findings, *};
 use crate::{catalog::facts::QualifiedName, rules::load::inspect_texts};
 
 fn relation(schema: &str, name: &str, columns: &[(&str, &str)]) -> RelationFacts {
@@ -31,6 +31,7 @@ fn relation(schema: &str, name: &str, columns: &[(&str, &str)]) -> RelationFacts
         instead_rule_insert: false,
         instead_rule_update: false,
         row_security: false,
+        reads_system_columns: false,
         parents: Vec::new(),
     }
 }
@@ -65,7 +66,9 @@ fn found_in(rule: &str, facts: &RelationFacts) -> Vec<String> {
     let inspected = inspect_texts([("a.yaml", text.as_str())]);
     assert!(inspected.diagnostics.is_empty(), "{:?}", inspected.diagnostics);
     let words = Words::new(&inspected.set, &inspected.sources);
-    let all = table(&inspected.set.tables[0], facts, &words);
+    let table = &inspected.set.tables[0];
+    let mut all = relation_findings(table, facts);
+    all.extend(table.rules.iter().flat_map(|r| super::rule(r, facts, &words)));
     all.iter().map(|d| format!("{}:{} {}", d.place.line, d.place.column, d.code.as_str())).collect()
 }
 
