@@ -2,19 +2,59 @@
 
 CARGO ?= cargo
 
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
 .PHONY: demo
 demo: ## Replay the incidents on a throwaway PostgreSQL
 	@tests/setup.sh postgresql
 	$(CARGO) build --release
 	target/release/chronoguard demo
 
+.PHONY: build
+build: ## target/release/chronoguard
+	$(CARGO) build --release
+
 .PHONY: setup
 setup: ## Install what the tests and the benchmark need
 	@tests/setup.sh
 
 .PHONY: test
-test: setup ## All tests
+test: setup lint test-rust test-oracle test-alerts ## Everything that CI runs
+
+.PHONY: test-rust
+# Not nextest: a fresh toolchain does not have it.
+test-rust: ## Unit and integration tests, with throwaway PostgreSQL servers
 	$(CARGO) test
+
+.PHONY: test-oracle
+test-oracle: ## The SQL locator and the splice against PostgreSQL's own parser
+	$(CARGO) test --package oracle
+
+.PHONY: test-alerts
+test-alerts: ## The Prometheus alerts
+	cd deploy/prometheus && promtool check config prometheus.yml && promtool test rules chronoguard.test.yml
+
+.PHONY: lint
+lint: fmt-check clippy doc ## Formatting, clippy and documentation, with warnings denied
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+.PHONY: fmt-check
+fmt-check:
+	$(CARGO) fmt --all --check
+
+.PHONY: clippy
+clippy:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+.PHONY: doc
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
 
 .PHONY: bench
 bench: ## Measure chronoguard beside other relays and in-database checks; BENCH="--quick" or "--long"

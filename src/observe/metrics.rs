@@ -61,9 +61,21 @@ const WRITE_BUCKETS: &[f64] =
 pub struct Metrics {
     registry: Registry,
     pub(super) families: Families,
+    declared: Vec<Declared>,
     tables: RwLock<HashMap<String, Arc<TableMetrics>>>,
     to_server: IntCounter,
     to_client: IntCounter,
+}
+
+/// A metric family as it is declared, whether it has series yet or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// With `chronoguard_`.
+    pub name: String,
+    /// What it tells.
+    pub help: String,
+    /// Names of its labels.
+    pub labels: Vec<String>,
 }
 
 /// The metric families, as registered.
@@ -93,8 +105,7 @@ pub(super) struct Families {
 }
 
 impl Families {
-    fn register(registry: &Registry) -> Self {
-        let r = Registrar(registry);
+    fn register(r: &mut Registrar<'_>) -> Self {
         Self {
             violations: r.counters(
                 "violations_total",
@@ -178,7 +189,9 @@ impl Metrics {
     /// Declares all metrics in a registry of their own.
     pub fn new() -> Arc<Self> {
         let registry = Registry::new();
-        let families = Families::register(&registry);
+        let mut registrar = Registrar { registry: &registry, declared: Vec::new() };
+        let families = Families::register(&mut registrar);
+        let declared = registrar.declared;
         registry.register(Box::new(ProcessCollector::new())).expect("process metrics are registered once");
         families.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         for state in SessionState::ALL {
@@ -194,7 +207,7 @@ impl Metrics {
         }
         let [to_server, to_client] =
             [Direction::ToServer, Direction::ToClient].map(|d| families.bytes.with_label_values(&[d.as_str()]));
-        Arc::new(Self { registry, families, tables: RwLock::default(), to_server, to_client })
+        Arc::new(Self { registry, families, declared, tables: RwLock::default(), to_server, to_client })
     }
 
     /// The series of one table, named `schema.table` as in the rule file. Keep the handle where the table's rules are kept.
@@ -273,6 +286,11 @@ impl Metrics {
         text
     }
 
+    /// Every metric family, for documentation and for tests of what refers to them.
+    pub fn declared(&self) -> &[Declared] {
+        &self.declared
+    }
+
     /// The counters and gauges now, for the status page.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(&self.registry.gather())
@@ -287,12 +305,20 @@ impl std::fmt::Debug for Metrics {
 
 /// Registers families under `chronoguard_`. A refusal of the registry (a name twice, a bad name) is a mistake in this file that the
 /// first test to run finds.
-struct Registrar<'a>(&'a Registry);
+struct Registrar<'a> {
+    registry: &'a Registry,
+    declared: Vec<Declared>,
+}
 
 impl Registrar<'_> {
-    fn add<M: prometheus::core::Collector + Clone + 'static>(&self, metric: prometheus::Result<M>) -> M {
+    fn add<M: prometheus::core::Collector + Clone + 'static>(&mut self, metric: prometheus::Result<M>) -> M {
         let metric = metric.expect("metric names and labels are well formed");
-        self.0.register(Box::new(metric.clone())).expect("each metric is declared once");
+        self.registry.register(Box::new(metric.clone())).expect("each metric is declared once");
+        self.declared.extend(metric.desc().into_iter().map(|d| Declared {
+            name: d.fq_name.clone(),
+            help: d.help.clone(),
+            labels: d.variable_labels.clone(),
+        }));
         metric
     }
 
@@ -300,32 +326,32 @@ impl Registrar<'_> {
         Opts::new(name, help).namespace("chronoguard")
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    fn counters(&mut self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.add(IntCounterVec::new(Self::opts(name, help), labels))
     }
 
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
+    fn counter(&mut self, name: &str, help: &str) -> IntCounter {
         self.add(IntCounter::with_opts(Self::opts(name, help)))
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    fn gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.add(IntGaugeVec::new(Self::opts(name, help), labels))
     }
 
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+    fn gauge(&mut self, name: &str, help: &str) -> IntGauge {
         self.add(IntGauge::with_opts(Self::opts(name, help)))
     }
 
-    fn float_gauge(&self, name: &str, help: &str) -> Gauge {
+    fn float_gauge(&mut self, name: &str, help: &str) -> Gauge {
         self.add(GaugeVec::new(Self::opts(name, help), &[])).with_label_values::<&str>(&[])
     }
 
-    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+    fn histograms(&mut self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
         let opts = HistogramOpts { common_opts: Self::opts(name, help), buckets: buckets.to_vec() };
         self.add(HistogramVec::new(opts, labels))
     }
 
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    fn histogram(&mut self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
         let opts = HistogramOpts { common_opts: Self::opts(name, help), buckets: buckets.to_vec() };
         self.add(Histogram::with_opts(opts))
     }

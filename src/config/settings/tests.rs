@@ -143,3 +143,13 @@ fn a_missing_file_is_a_mistake() {
     let error = Settings::resolve(&Flags::default(), &[], Some(&missing)).unwrap_err().to_string();
     assert!(error.starts_with("/nonexistent/chronoguard.yaml: the configuration file cannot be read: "), "{error}");
 }
+
+#[test]
+fn the_shipped_file_says_the_defaults() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/chronoguard.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(Settings::resolve(&Flags::default(), &[], Some(&file(&text))).unwrap(), Settings::default());
+    for key in KEYS {
+        assert!(text.contains(&format!("{}: ", key.name)), "{} is not in it", key.name);
+    }
+}

@@ -1,3 +1,5 @@
+use std::{collections::BTreeSet, path::PathBuf};
+
 use super::*;
 use crate::{
     guard::{Cause, Reason},
@@ -144,4 +146,52 @@ fn process_metrics_are_there() {
         let value = text.lines().find_map(|l| l.strip_prefix(name)?.trim().parse::<f64>().ok());
         assert!(value.is_some_and(|v| v >= 0.0), "{name} in\n{text}");
     }
+}
+
+/// Metric names in a text, each with what follows.
+fn mentions(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.match_indices("chronoguard_").map(move |(at, _)| {
+        let rest = &text[at..];
+        rest.split_at(rest.find(|c| !part(c)).unwrap_or(rest.len()))
+    })
+}
+
+/// Names of labels in a selector that starts the text: `{a="x",b=~"y"}`, quotes perhaps escaped.
+fn selector(rest: &str) -> Vec<String> {
+    let Some((inside, _)) = rest.strip_prefix('{').and_then(|r| r.split_once('}')) else { return vec![] };
+    let name = |part: &str| part.split_once('=').map(|(name, _)| name.trim_end_matches('!').trim().to_owned());
+    inside.split(',').filter_map(name).collect()
+}
+
+#[test]
+fn dashboards_alerts_and_documents_name_metrics_and_labels_that_exist() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let metrics = Metrics::new();
+    let mut used = BTreeSet::new();
+    for file in [
+        "deploy/prometheus/chronoguard.rules.yml",
+        "deploy/prometheus/chronoguard.test.yml",
+        "deploy/grafana/chronoguard.json",
+        "docs/OPERATIONS.md",
+        "README.md",
+    ] {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        for (name, rest) in mentions(&text) {
+            let declared = metrics.declared().iter().find(|d| {
+                let suffix = name.strip_prefix(&d.name);
+                suffix.is_some_and(|s| ["", "_bucket", "_sum", "_count"].contains(&s))
+            });
+            let declared = declared.unwrap_or_else(|| panic!("{file}: there is no metric {name}"));
+            for label in selector(rest) {
+                let known = ["instance", "job", "le"].contains(&label.as_str()) || declared.labels.contains(&label);
+                assert!(known, "{file}: {name} has no label {label}");
+            }
+            if file.ends_with("OPERATIONS.md") {
+                used.insert(declared.name.clone());
+            }
+        }
+    }
+    let undocumented: Vec<_> = metrics.declared().iter().filter(|d| !used.contains(&d.name)).map(|d| &d.name).collect();
+    assert!(undocumented.is_empty(), "docs/OPERATIONS.md does not mention {undocumented:?}");
 }
