@@ -23,3 +23,4 @@ pub mod observe;
 pub mod rules;
 pub mod scratch;
 pub mod sql;
+pub mod wire;

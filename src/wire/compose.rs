@@ -1,0 +1,90 @@
+//! What chronoguard itself says, on either side, encoded by `pgwire`'s message types.
+
+use bytes::BytesMut;
+use pgwire::{
+    error::ErrorInfo,
+    messages::{
+        Message,
+        extendedquery::{Bind, Close, Execute, Flush, Parse, Sync},
+        response::{ErrorResponse, NoticeResponse},
+    },
+};
+
+/// Name of the prepared statement and the portal of hidden questions. Closed right after use.
+const OWN_NAME: &str = "chronoguard";
+
+fn push<M: Message>(out: &mut Vec<u8>, message: &M) {
+    let mut buffer = BytesMut::with_capacity(128);
+    message.encode(&mut buffer).expect("a message of our own encodes: its strings have no NUL");
+    out.extend_from_slice(&buffer);
+}
+
+/// How a hidden question ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// `Sync`: it is a transaction of its own, or a part of the open one.
+    Sync,
+    /// `Flush`: the client is in the middle of a pipeline whose `Sync` is still to come.
+    Flush,
+}
+
+/// A question of our own in the client's session: `Parse`, `Bind`, `Execute`, `Close` of portal and statement, by a name of our own, so that the
+/// client's unnamed statement and portal stay as they are. All parameters and results are text.
+pub fn write_question(out: &mut Vec<u8>, sql: &str, parameters: &[&str], ending: Ending) {
+    let name = Some(OWN_NAME.to_owned());
+    push(out, &Parse::new(name.clone(), sql.to_owned(), Vec::new()));
+    let values = parameters.iter().map(|p| Some(bytes::Bytes::copy_from_slice(p.as_bytes()))).collect();
+    push(out, &Bind::new(name.clone(), name.clone(), Vec::new(), values, Vec::new()));
+    push(out, &Execute::new(name.clone(), 0));
+    push(out, &Close::new(b'P', name.clone()));
+    push(out, &Close::new(b'S', name));
+    match ending {
+        Ending::Sync => push(out, &Sync::new()),
+        Ending::Flush => push(out, &Flush::new()),
+    }
+}
+
+/// `Close` of a prepared statement.
+pub fn write_close_statement(out: &mut Vec<u8>, name: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(&[b'C', 0, 0, 0, 0, b'S']);
+    out.extend_from_slice(name);
+    out.push(0);
+    super::frame::patch_length(&mut out[start..]);
+}
+
+/// An `ErrorResponse` of chronoguard's own.
+pub fn write_error(out: &mut Vec<u8>, info: ErrorInfo) {
+    push(out, &ErrorResponse::from(info));
+}
+
+/// A `NoticeResponse` of chronoguard's own.
+pub fn write_notice(out: &mut Vec<u8>, info: ErrorInfo) {
+    push(out, &NoticeResponse::from(info));
+}
+
+/// The fields every message of ours has. The severity is never localized; the routine names the proxy as the origin.
+pub fn info(severity: &str, sqlstate: &str, message: impl Into<String>) -> ErrorInfo {
+    let mut info = ErrorInfo::new(severity.to_owned(), sqlstate.to_owned(), message.into());
+    info.severity_nonlocalized = Some(severity.to_owned());
+    info.routine = Some("chronoguard".to_owned());
+    info
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::backend;
+
+    #[test]
+    fn an_error_of_ours_has_the_fields_clients_look_for() {
+        let mut out = Vec::new();
+        let mut error = info("ERROR", "23514", "no");
+        error.constraint = Some("rule".to_owned());
+        write_error(&mut out, error);
+        let fields = backend::fields(&out).unwrap();
+        for (kind, want) in [(b'S', "ERROR"), (b'V', "ERROR"), (b'C', "23514"), (b'M', "no"), (b'n', "rule")] {
+            assert_eq!(backend::field(&fields, kind), Some(want.as_bytes()));
+        }
+    }
+}
