@@ -13,6 +13,13 @@ pub struct RuleSet {
     pub hash: String,
 }
 
+impl RuleSet {
+    /// The rules of a table.
+    pub fn table(&self, name: &crate::catalog::facts::QualifiedName) -> Option<&Arc<TableRules>> {
+        self.tables.iter().find(|t| t.table == name.name && t.schema == name.schema)
+    }
+}
+
 /// The rules of one table.
 #[derive(Debug)]
 pub struct TableRules {
@@ -32,6 +39,18 @@ pub struct TableRules {
     pub rules: Vec<Rule>,
     /// Where the table stands in its file.
     pub place: Place,
+}
+
+impl TableRules {
+    /// Schema and name.
+    pub fn qualified_name(&self) -> crate::catalog::facts::QualifiedName {
+        crate::catalog::facts::QualifiedName { schema: self.schema.clone(), name: self.table.clone() }
+    }
+
+    /// `schema.table`, the metric label.
+    pub fn label(&self) -> String {
+        format!("{}.{}", self.schema, self.table)
+    }
 }
 
 /// What happens to a write to a guarded table that cannot be guarded.

@@ -4,12 +4,12 @@
 //!
 //! Source: PostgreSQL docs, `protocol-flow.html` (Extended Query, Pipelining, COPY Operations); `src/backend/tcop/postgres.c`, `ignore_till_sync`.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
 use super::{
     names::Question,
-    plan::Plan,
-    prepared::Undo,
+    plan::Column,
+    prepared::{Step, Undo},
     running::Running,
 };
 
@@ -26,13 +26,13 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) enum Owed {
     /// `ParseComplete`.
-    Parse(Option<Box<Undo>>),
+    Parse(Option<Box<Step>>),
     /// `BindComplete`.
-    Bind(Option<Box<Undo>>),
+    Bind(Option<Box<Step>>),
     /// `CloseComplete`.
     Close(Option<Box<Undo>>),
     /// `RowDescription` or `NoData`, for a statement after `ParameterDescription`.
-    Describe(Option<Arc<Plan>>),
+    Describe(Column),
     /// Rows, then `CommandComplete`, `EmptyQueryResponse` or `PortalSuspended`.
     Execute(Option<Box<Running>>),
     /// All replies to a `Query`, up to `ReadyForQuery`.
@@ -45,6 +45,35 @@ pub(super) enum Owed {
     CopyEnd,
     /// The answer to a question of our own.
     Question(Box<Question>),
+}
+
+impl Owed {
+    /// What is awaited, for errors.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Parse(_) => "Parse",
+            Self::Bind(_) => "Bind",
+            Self::Close(_) => "Close",
+            Self::Describe(_) => "Describe",
+            Self::Execute(_) => "Execute",
+            Self::Query(_) => "Query",
+            Self::Sync => "Sync",
+            Self::FunctionCall => "FunctionCall",
+            Self::CopyEnd => "the end of COPY",
+            Self::Question(_) => "a question of chronoguard",
+        }
+    }
+}
+
+/// Whether what is awaited belongs to one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alone {
+    /// Something else is behind it.
+    No,
+    /// Its end (`Sync`, or it is a `Query`) is on its way, and nothing is behind that.
+    Ends,
+    /// Its `Sync` was not sent yet.
+    Open,
 }
 
 /// The queue.
@@ -102,9 +131,13 @@ impl Queue {
         self.entries.pop_front()
     }
 
-    /// A `Sync` is on its way.
-    pub(super) fn has_sync(&self) -> bool {
-        self.entries.iter().any(|e| matches!(e.kind, Owed::Sync))
+    /// Whether the head's batch is all that is awaited.
+    pub(super) fn alone(&self) -> Alone {
+        match self.entries.iter().position(|e| matches!(e.kind, Owed::Sync | Owed::Query(_) | Owed::FunctionCall)) {
+            None => Alone::Open,
+            Some(end) if end + 1 == self.entries.len() => Alone::Ends,
+            Some(_) => Alone::No,
+        }
     }
 
     /// `CopyInResponse`: a `Sync` sent before the end of the data was, or will be, ignored by the server.

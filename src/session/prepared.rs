@@ -5,12 +5,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::plan::Plan;
+use super::plan::{Plan, Planned};
 
 /// A prepared statement whose text names something of interest.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// What it is for the server and for us. `None`: prepared as the client wrote it.
+    /// What running it does.
+    pub(super) planned: Planned,
+    /// The text it was prepared with by a `Parse`. `None`: the client's own, or prepared by SQL.
     pub(super) plan: Option<Arc<Plan>>,
     /// The client's text.
     pub(super) text: Vec<u8>,
@@ -32,9 +34,28 @@ pub(super) enum Shelf {
 pub(super) struct Undo(Vec<(Shelf, Vec<u8>, Option<Arc<Prepared>>)>);
 
 impl Undo {
-    /// Whether there is anything to take back.
+    /// Nothing of note, or something to take back.
     pub(super) fn boxed(self) -> Option<Box<Self>> {
         (!self.0.is_empty()).then(|| Box::new(self))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A `Parse` or `Bind` that concerns us.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// Takes it back.
+    pub(super) undo: Undo,
+    /// What is prepared or bound.
+    pub(super) prepared: Option<Arc<Prepared>>,
+}
+
+impl Step {
+    pub(super) fn boxed(undo: Undo, prepared: Option<Arc<Prepared>>) -> Option<Box<Self>> {
+        (prepared.is_some() || !undo.is_empty()).then(|| Box::new(Self { undo, prepared }))
     }
 }
 
@@ -66,6 +87,11 @@ impl Shelves {
     /// The portal of that name.
     pub(super) fn portal(&self, name: &[u8]) -> Option<&Arc<Prepared>> {
         self.portals.get(name)
+    }
+
+    /// A `Bind` of these names must be looked at.
+    pub(super) fn concerns(&self, portal: &[u8], statement: &[u8]) -> bool {
+        self.statements.contains_key(statement) || self.portals.contains_key(portal)
     }
 
     /// Puts or removes an entry and notes in `undo` what was there.
@@ -104,7 +130,9 @@ mod tests {
     use super::*;
 
     fn prepared(text: &str) -> Arc<Prepared> {
-        Arc::new(Prepared { plan: None, text: text.into(), types: Vec::new() })
+        let body = Arc::new(crate::session::plan::Body::EMPTY);
+        let planned = Planned { verb: crate::sql::write::Verb::Plain, body, prepares: None, changes: false };
+        Arc::new(Prepared { planned, plan: None, text: text.into(), types: Vec::new() })
     }
 
     #[test]

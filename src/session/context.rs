@@ -1,0 +1,62 @@
+//! What all sessions share, and who a session is.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use arc_swap::ArcSwap;
+
+use super::{breaker::Breakers, names::Databases};
+use crate::{
+    observe::{Metrics, SessionContext, ViolationLog},
+    rules::set::RuleSet,
+};
+
+/// What all sessions of the process share.
+pub struct Context {
+    /// The upstream server, `host:port`.
+    pub upstream: String,
+    /// How long a connection to the server may take.
+    pub connect_timeout: std::time::Duration,
+    /// The rules in force.
+    pub rules: Arc<ArcSwap<RuleSet>>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// The violation log.
+    pub violations: Arc<ViolationLog>,
+    /// Largest `Query` or `Parse` that is looked at, in bytes.
+    pub message_cap: usize,
+    /// This process's random mark, 16 hexadecimal digits.
+    pub mark: String,
+    /// Names by database.
+    pub databases: Databases,
+    /// Guards that broke statements.
+    pub breakers: Breakers,
+}
+
+/// Who a session is: from its StartupMessage and what the server reported since.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Identity {
+    pub(super) session: u64,
+    pub(super) user: String,
+    pub(super) database: String,
+    pub(super) application_name: String,
+    pub(super) client: Option<SocketAddr>,
+    pub(super) server_pid: Option<i32>,
+    /// `replication` was asked for: the stream is not ours to read.
+    pub(super) replication: bool,
+    /// The client said Terminate.
+    pub(super) terminated: bool,
+}
+
+impl Identity {
+    /// The same for the violation log.
+    pub(super) fn for_log(&self) -> Arc<SessionContext> {
+        Arc::new(SessionContext {
+            session: self.session,
+            user: self.user.clone(),
+            database: self.database.clone(),
+            application_name: self.application_name.clone(),
+            client: self.client,
+            server_pid: self.server_pid,
+        })
+    }
+}

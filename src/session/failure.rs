@@ -1,0 +1,291 @@
+//! `ErrorResponse`s: verdicts are translated, positions are those of the client's text, and a statement that the guard may have broken runs again
+//! without it (see `retry`).
+
+use super::{
+    SessionError,
+    exchange::{Exchange, by},
+    owed::{Alone, Entry, Owed},
+    prepared::Shelf,
+    running::{Running, Teller},
+};
+use crate::{
+    observe::Side,
+    sql::splice::{CharWidth, Position},
+    wire::{
+        backend::{self, tag},
+        compose,
+        frontend::{self, tag as frontend_tag},
+    },
+};
+
+impl Exchange {
+    /// Handles an `ErrorResponse`.
+    ///
+    /// # Errors
+    /// A malformed message.
+    pub(super) fn error(&mut self, message: &[u8], to_client: &mut Vec<u8>) -> Result<(), SessionError> {
+        let fields = backend::fields(message).map_err(by(Side::Server))?;
+        let severity = backend::field(&fields, b'V').or_else(|| backend::field(&fields, b'S')).unwrap_or_default();
+        let sqlstate = backend::field(&fields, b'C').unwrap_or_default();
+        self.fatal |= matches!(severity, b"FATAL" | b"PANIC");
+        self.failed_since_ready = true;
+        if let Some(Entry { kind: Owed::Question(question), .. }) = self.queue.head()
+            && question.ends_with_sync()
+            && !self.fatal
+        {
+            // Its ReadyForQuery follows; the client has nothing to do with it.
+            return Ok(());
+        }
+        if self.translated(&fields, to_client) {
+            self.drop_failed();
+            return Ok(());
+        }
+        let (at, position) = self.client_position(&fields);
+        if !self.fatal && self.guard_suspected(at, sqlstate) && self.second_run_follows(message) {
+            return Ok(());
+        }
+        self.settle(at, sqlstate);
+        match position {
+            None => to_client.extend_from_slice(message),
+            Some(position) => {
+                let text = position.to_string();
+                let fields: Vec<(u8, &[u8])> = fields
+                    .iter()
+                    .filter(|(kind, _)| *kind != b'P' || position > 0)
+                    .map(|(kind, value)| (*kind, if *kind == b'P' { text.as_bytes() } else { *value }))
+                    .collect();
+                backend::write_fields(to_client, tag::ERROR_RESPONSE, &fields);
+            }
+        }
+        self.drop_failed();
+        Ok(())
+    }
+
+    /// Writes what the client gets if the error is a verdict of a guard.
+    fn translated(&mut self, fields: &[(u8, &[u8])], to_client: &mut Vec<u8>) -> bool {
+        let Self { queue, context, identity, rules, writes, .. } = self;
+        let Some(entry) = queue.head() else { return false };
+        let mut made;
+        let running = match &mut entry.kind {
+            Owed::Query(Some(running)) | Owed::Execute(Some(running)) => running,
+            // A refused statement already fails while it is analyzed.
+            Owed::Parse(Some(step)) | Owed::Bind(Some(step)) => match &step.prepared {
+                Some(prepared) => {
+                    made = Running::portal(prepared, Vec::new());
+                    &mut made
+                }
+                None => return false,
+            },
+            _ => return false,
+        };
+        let mut teller = Teller { context, identity, config_hash: &rules.hash, writes };
+        let refused = running.refusal(fields, &mut teller, to_client);
+        if refused {
+            running.failed(b"23514", true);
+        }
+        refused
+    }
+
+    /// Where the error points: whether into our text, and the position in the client's text if it is not the one in the message (0: nowhere).
+    fn client_position(&mut self, fields: &[(u8, &[u8])]) -> (At, Option<usize>) {
+        let position = backend::field(fields, b'P').and_then(|p| std::str::from_utf8(p).ok()?.parse::<usize>().ok());
+        let width = if self.utf8 { CharWidth::Utf8 } else { CharWidth::Single };
+        let (Some(position), Some(entry)) = (position, self.queue.head()) else { return (At::Unknown, None) };
+        let mapped = match &entry.kind {
+            Owed::Query(Some(running)) | Owed::Execute(Some(running)) => running.position(position, width),
+            Owed::Parse(Some(step)) | Owed::Bind(Some(step)) => {
+                step.prepared.as_ref().and_then(|p| p.plan.as_ref()).and_then(|plan| plan.position(position, width))
+            }
+            _ => None,
+        };
+        match mapped {
+            None => (At::Unknown, None),
+            Some(Position::Client(p)) => (At::Client, Some(p)),
+            Some(Position::Guard) => (At::Guard, Some(0)),
+        }
+    }
+
+    /// The guarded writes of what failed.
+    fn failed_guards(&mut self) -> Vec<(String, String)> {
+        match self.queue.head().map(|e| &e.kind) {
+            Some(Owed::Query(Some(running)) | Owed::Execute(Some(running))) => running.guarded(),
+            Some(Owed::Parse(Some(step)) | Owed::Bind(Some(step))) => {
+                step.prepared.as_ref().map(|p| p.planned.body.guarded()).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether the guard may be to blame: the catalog changed under it, a privilege is gone, a rule's own text raised. What the client's own text
+    /// did wrong it does wrong again in the second run.
+    fn guard_suspected(&mut self, at: At, sqlstate: &[u8]) -> bool {
+        if at == At::Client || self.failed_guards().is_empty() {
+            return false;
+        }
+        let class = sqlstate.get(..2).unwrap_or_default();
+        at == At::Guard || matches!(class, b"42" | b"0A" | b"54" | b"22") || sqlstate == b"XX000"
+    }
+
+    /// Holds the error back if the client's own statement can be run again without harm.
+    fn second_run_follows(&mut self, message: &[u8]) -> bool {
+        if !self.batch.is_recorded() {
+            return false;
+        }
+        let running_alone = match self.queue.head().map(|e| &e.kind) {
+            Some(Owed::Query(Some(running)) | Owed::Execute(Some(running))) => running.alone(),
+            _ => true,
+        };
+        let alone = self.queue.alone();
+        if !running_alone || alone == Alone::No {
+            return false;
+        }
+        self.suspects = self.failed_guards();
+        self.batch.hold(message, alone == Alone::Ends);
+        self.drop_failed();
+        // Until the first run is over nothing of the client may overtake the second one.
+        self.waiting = alone == Alone::Ends;
+        true
+    }
+
+    /// An error that goes to the client: what it says about guards and statistics.
+    fn settle(&mut self, at: At, sqlstate: &[u8]) {
+        if at == At::Guard {
+            for (table, role) in self.failed_guards() {
+                self.context.breakers.open(&table, &role);
+                self.context.metrics.table(&table).breaker_open(true);
+                tracing::error!(session = self.identity.session, table, "a guard broke a statement in a transaction");
+            }
+        }
+        if sqlstate.starts_with(b"42") {
+            self.names.forget();
+        }
+        let Some(Entry { kind: Owed::Query(Some(running)) | Owed::Execute(Some(running)), .. }) = self.queue.head()
+        else {
+            return;
+        };
+        running.failed(sqlstate, false);
+        if let Some((table, role)) = running.again.take() {
+            // Without the guard it fails too: the guard was not to blame.
+            self.context.breakers.close(&table, &role);
+        }
+    }
+
+    /// The head has failed; in a pipeline everything up to `Sync` with it.
+    fn drop_failed(&mut self) {
+        if let Some(Entry { kind: Owed::Query(Some(running)), .. }) = self.queue.head() {
+            for undo in running.undone().into_iter().rev() {
+                self.shelves.undo(undo);
+            }
+            return;
+        }
+        for entry in self.queue.fail().into_iter().rev() {
+            match entry.kind {
+                Owed::Parse(Some(step)) | Owed::Bind(Some(step)) => self.shelves.undo(step.undo),
+                Owed::Close(Some(undo)) => self.shelves.undo(*undo),
+                Owed::Execute(Some(mut running)) => {
+                    for undo in running.undone().into_iter().rev() {
+                        self.shelves.undo(undo);
+                    }
+                }
+                Owed::Question(_) => self.waiting = false,
+                _ => {}
+            }
+        }
+    }
+
+    /// The error of a first run goes to the client after all.
+    pub(super) fn release_held_error(&mut self, to_client: &mut Vec<u8>) {
+        if let Some(message) = self.batch.release() {
+            to_client.extend_from_slice(&message);
+        }
+    }
+
+    /// The first run is over: the client's messages are sent again, without the guard.
+    ///
+    /// # Errors
+    /// None that the first run did not have.
+    pub(super) fn run_again(
+        &mut self,
+        to_server: &mut Vec<u8>,
+        to_client: &mut Vec<u8>,
+    ) -> Result<(), SessionError> {
+        self.waiting = false;
+        let Some(again) = self.batch.take() else { return Ok(()) };
+        let suspects = std::mem::take(&mut self.suspects);
+        for (table, role) in &suspects {
+            self.context.breakers.open(table, role);
+        }
+        self.second_run = suspects.into_iter().next();
+        self.unanswerable = true;
+        let extended = again.messages.first().is_some_and(|m| m[0] != frontend_tag::QUERY);
+        for (number, message) in again.messages.iter().enumerate() {
+            self.hiding = number < again.answered;
+            match message[0] {
+                frontend_tag::BIND => {
+                    if number == 0 {
+                        self.prepare_again(message, to_server);
+                    }
+                    self.bind_message(message, to_server)?;
+                }
+                frontend_tag::PARSE => {
+                    let parse = frontend::parse(message).map_err(by(Side::Client))?;
+                    if self.hiding && !parse.name.is_empty() {
+                        compose::write_close_statement(to_server, parse.name);
+                        self.queue.push(Owed::Close(None), true);
+                    }
+                    self.unanswerable = true;
+                    self.frontend_message(message, to_server, to_client)?;
+                }
+                _ => {
+                    self.frontend_message(message, to_server, to_client)?;
+                }
+            }
+        }
+        self.hiding = false;
+        self.second_run = None;
+        self.unanswerable = false;
+        // What broke the guard is asked anew for the next statement.
+        self.names.forget();
+        if extended {
+            self.pipeline_open = false;
+            self.queue.push(Owed::Sync, false);
+            to_server.extend_from_slice(&[frontend_tag::SYNC, 0, 0, 0, 4]);
+        }
+        Ok(())
+    }
+
+    /// Prepares the statement that a `Bind` names anew, by the client's own text as far as its guards are open to doubt.
+    pub(super) fn prepare_again(&mut self, bind: &[u8], to_server: &mut Vec<u8>) {
+        let Ok((_, name)) = frontend::bind_names(bind) else { return };
+        let Some(prepared) = self.shelves.statement(name).cloned() else { return };
+        // Prepared by SQL: it cannot be done again in its place.
+        if prepared.plan.is_none() {
+            return;
+        }
+        if !name.is_empty() {
+            compose::write_close_statement(to_server, name);
+            self.queue.push(Owed::Close(None), true);
+        }
+        let name = name.to_vec();
+        let mut message = Vec::new();
+        frontend::write_parse(&mut message, &name, &prepared.text, &prepared.types);
+        let before = std::mem::replace(&mut self.hiding, true);
+        self.unanswerable = true;
+        if let Ok(parse) = frontend::parse(&message) {
+            self.parse_message(&message, parse, to_server);
+        }
+        self.hiding = before;
+        debug_assert!(self.shelves.has(Shelf::Statements, &name));
+    }
+}
+
+/// Whose text an error points into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// It does not say, or nothing was spliced.
+    Unknown,
+    /// The client's own.
+    Client,
+    /// Ours.
+    Guard,
+}

@@ -1,0 +1,125 @@
+//! What is sent to the server for a text of the client, and what its replies will then contain that the client must not see.
+
+use std::sync::Arc;
+
+use super::prepared::Prepared;
+use crate::{
+    guard::{Guard, Reason},
+    observe::TableMetrics,
+    rules::set::{RuleSet, TableRules},
+    sql::{
+        splice::{CharWidth, Position, Spliced},
+        write::{Operation, Verb},
+    },
+};
+
+/// The plan of one text: a `Query`, or a statement to be prepared.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The client's text.
+    pub(super) text: Vec<u8>,
+    /// The rules it was made by.
+    pub(super) rules: Arc<RuleSet>,
+    /// What is sent instead. `None`: the client's text.
+    pub(super) spliced: Option<Spliced>,
+    /// The statements of the text, in order.
+    pub(super) statements: Vec<Planned>,
+}
+
+impl Plan {
+    /// The server's error position in the client's text; `None`: it is the same.
+    pub(super) fn position(&self, position: usize, width: CharWidth) -> Option<Position> {
+        self.spliced.as_ref().map(|s| s.position(&self.text, position, width))
+    }
+}
+
+/// One statement of a text.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    /// What the session must know about it.
+    pub(super) verb: Verb,
+    /// What running it does. Of a `PREPARE` nothing; of an `EXECUTE` what was prepared.
+    pub(super) body: Arc<Body>,
+    /// `PREPARE`: what it prepares, if that concerns us.
+    pub(super) prepares: Option<Arc<Prepared>>,
+    /// It may change what names mean.
+    pub(super) changes: bool,
+}
+
+impl Planned {
+    /// Running it must be noticed.
+    pub(super) fn concerns(&self) -> bool {
+        !self.body.writes.is_empty()
+            || self.changes
+            || matches!(
+                self.verb,
+                Verb::Prepare(_) | Verb::Deallocate(_) | Verb::Savepoint(_) | Verb::RollbackTo(_) | Verb::Rollback
+            )
+    }
+}
+
+/// What running a statement does, as far as it concerns guarded tables.
+#[derive(Debug)]
+pub(super) struct Body {
+    /// What the guard adds to the result.
+    pub(super) column: Column,
+    /// The writes to guarded tables.
+    pub(super) writes: Vec<Arc<PlannedWrite>>,
+}
+
+impl Body {
+    /// Of a statement that does not concern us.
+    pub(super) const EMPTY: Self = Self { column: Column::None, writes: Vec::new() };
+
+    /// The tables with a guard, each with the role it was made for.
+    pub(super) fn guarded(&self) -> Vec<(String, String)> {
+        self.writes
+            .iter()
+            .filter(|w| matches!(w.fate, Fate::Guarded(_)))
+            .map(|w| (w.metrics.name().to_owned(), w.role.clone()))
+            .collect()
+    }
+}
+
+/// What a guard adds to a statement's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    /// Nothing.
+    None,
+    /// A result of one column where the client expects none.
+    Whole,
+    /// One more column at the end.
+    Last,
+}
+
+/// A write to a guarded table.
+#[derive(Debug)]
+pub(super) struct PlannedWrite {
+    /// The rules.
+    pub(super) table: Arc<TableRules>,
+    /// The series of that table.
+    pub(super) metrics: Arc<TableMetrics>,
+    /// The role that the guard was made for.
+    pub(super) role: String,
+    /// Kind of the write.
+    pub(super) operation: Operation,
+    /// The mark of this write's errors and notices.
+    pub(super) mark: String,
+    /// The rows it writes are the statement's own result: the command tag counts them, and the guard column is this write's.
+    pub(super) top: bool,
+    /// What is done about it.
+    pub(super) fate: Fate,
+}
+
+/// What is done about a write.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// The guard stands in the text.
+    Guarded(Guard),
+    /// No rule judges this write.
+    Untouched(Guard),
+    /// It goes through unjudged, counted.
+    Unguardable(Reason),
+    /// It is made to fail, since its table says `unguardable: reject`.
+    Refused(Reason),
+}

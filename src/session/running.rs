@@ -1,0 +1,447 @@
+//! A text of interest while the server runs it: verdicts are read and taken out of its replies, and told.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    context::{Context, Identity},
+    pending::PendingWrites,
+    plan::{Body, Column, Fate, Plan, Planned, PlannedWrite},
+    prepared::{Prepared, Undo},
+};
+use crate::{
+    guard::{Finding, Guard, Reason, Skip, Verdict, Violation, verdict, violation},
+    observe::{self, ColumnValue, Outcome, StatementContext, StatementLog, WriteResult},
+    rules::set::Action,
+    sql::{
+        splice::{CharWidth, Position},
+        write::{Operation, Verb},
+    },
+    wire::{
+        WireError,
+        backend::{self, tag},
+        compose,
+    },
+};
+
+/// Warnings that one statement sends to its client: a million bad rows are one mistake.
+const MOST_WARNINGS: u32 = 20;
+
+/// What a run needs of its session to tell what it found.
+pub(super) struct Teller<'t> {
+    pub(super) context: &'t Context,
+    pub(super) identity: &'t Identity,
+    pub(super) config_hash: &'t str,
+    pub(super) writes: &'t mut PendingWrites,
+}
+
+/// A `Query`, or the run of a portal.
+#[derive(Debug)]
+pub(super) struct Running {
+    what: What,
+    /// The statement of the text that replies now.
+    at: usize,
+    /// Takes back what each statement does to the session.
+    undo: Vec<Undo>,
+    /// This is the second run, without the guard: it decides on the breaker of this table and role.
+    pub(super) again: Option<(String, String)>,
+    started: Instant,
+    /// Rows of the current statement that came with a guard column.
+    rows: u64,
+    /// What was found of each write of the current statement.
+    seen: Vec<Seen>,
+    /// `NoticeResponse`s for the client, before the statement's `CommandComplete`.
+    warnings: Vec<u8>,
+    warned: u32,
+}
+
+#[derive(Debug)]
+enum What {
+    Query(Arc<Plan>),
+    Portal(Arc<Prepared>),
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    worst: Option<Action>,
+    /// Rows went into another relation than the guard was made for.
+    elsewhere: bool,
+    log: Option<StatementLog>,
+}
+
+impl Running {
+    pub(super) fn query(plan: Arc<Plan>, undo: Vec<Undo>, started: Instant) -> Self {
+        Self::new(What::Query(plan), undo, started)
+    }
+
+    pub(super) fn portal(prepared: &Arc<Prepared>, undo: Vec<Undo>) -> Self {
+        Self::new(What::Portal(Arc::clone(prepared)), undo, Instant::now())
+    }
+
+    fn new(what: What, undo: Vec<Undo>, started: Instant) -> Self {
+        let (seen, warnings) = (Vec::new(), Vec::new());
+        Self { what, at: 0, undo, again: None, started, rows: 0, seen, warnings, warned: 0 }
+    }
+
+    fn statement(&self) -> Option<&Planned> {
+        match &self.what {
+            What::Query(plan) => plan.statements.get(self.at),
+            What::Portal(prepared) => Some(&prepared.planned),
+        }
+    }
+
+    fn body(&self) -> Option<Arc<Body>> {
+        self.statement().map(|s| Arc::clone(&s.body))
+    }
+
+    fn text(&self) -> &[u8] {
+        match &self.what {
+            What::Query(plan) => &plan.text,
+            What::Portal(prepared) => &prepared.text,
+        }
+    }
+
+    /// As [`Plan::position`].
+    pub(super) fn position(&self, position: usize, width: CharWidth) -> Option<Position> {
+        match &self.what {
+            What::Query(plan) => plan.position(position, width),
+            What::Portal(prepared) => prepared.plan.as_ref()?.position(position, width),
+        }
+    }
+
+    /// How to take back what the statements from the current one on would have done to the session.
+    pub(super) fn undone(&mut self) -> Vec<Undo> {
+        self.undo.split_off(self.at.min(self.undo.len()))
+    }
+
+    /// What the guard adds to the result of the statement that replies now.
+    pub(super) fn column(&self) -> Column {
+        self.statement().map_or(Column::None, |s| s.body.column)
+    }
+
+    /// A `RowDescription` or `DataRow` of a statement with a guard column.
+    ///
+    /// # Errors
+    /// A malformed message.
+    pub(super) fn row(
+        &mut self,
+        message: &[u8],
+        teller: &mut Teller<'_>,
+        to_client: Option<&mut Vec<u8>>,
+    ) -> Result<(), WireError> {
+        let column = self.column();
+        if message[0] == tag::ROW_DESCRIPTION {
+            if let (Column::Last, Some(to_client)) = (column, to_client) {
+                backend::cut_row_description(to_client, message)?;
+            }
+            return Ok(());
+        }
+        let (at, value) = backend::guard_column(message)?;
+        self.rows += 1;
+        if let Some(text) = value.filter(|text| !text.is_empty()) {
+            self.verdict(text, teller);
+        }
+        if let (Column::Last, Some(to_client)) = (column, to_client) {
+            backend::cut_data_row(to_client, message, at);
+        }
+        Ok(())
+    }
+
+    /// The guard column of a row says something.
+    fn verdict(&mut self, text: &[u8], teller: &mut Teller<'_>) {
+        let Some(body) = self.body() else { return };
+        let Some((number, write)) = body.writes.iter().enumerate().find(|(_, w)| w.top) else { return };
+        let Fate::Guarded(guard) = &write.fate else { return };
+        match verdict::from_column(text, guard) {
+            Some(verdict) => self.tell(number, write, guard, verdict, teller),
+            None => tracing::error!(table = write.metrics.name(), "a guard column could not be read"),
+        }
+    }
+
+    /// Takes a notice that carries a verdict of this statement. Whether it was one.
+    ///
+    /// # Errors
+    /// A malformed message.
+    pub(super) fn takes_notice(&mut self, message: &[u8], teller: &mut Teller<'_>) -> Result<bool, WireError> {
+        let fields = backend::fields(message)?;
+        // 42622 is name_too_long: see guard::Channel::Notice.
+        if backend::field(&fields, b'C') != Some(b"42622") {
+            return Ok(false);
+        }
+        let text = backend::field(&fields, b'M').unwrap_or_default();
+        let Some(body) = self.body() else { return Ok(false) };
+        for (number, write) in body.writes.iter().enumerate() {
+            if let Fate::Guarded(guard) = &write.fate
+                && let Some(verdict) = verdict::from_message(text, &write.mark, guard)
+            {
+                self.tell(number, write, guard, verdict, teller);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Finds out whether an error is a verdict of this statement. Writes what the client gets for it.
+    pub(super) fn refusal(
+        &mut self,
+        fields: &[(u8, &[u8])],
+        teller: &mut Teller<'_>,
+        to_client: &mut Vec<u8>,
+    ) -> bool {
+        let text = backend::field(fields, b'M').unwrap_or_default();
+        // 22P02 is invalid_text_representation: what int4in raises.
+        if backend::field(fields, b'C') != Some(b"22P02") {
+            return false;
+        }
+        let Some(body) = self.body() else { return false };
+        for (number, write) in body.writes.iter().enumerate() {
+            match &write.fate {
+                Fate::Guarded(guard) => {
+                    let Some(Verdict::Findings(findings)) = verdict::from_message(text, &write.mark, guard) else {
+                        continue;
+                    };
+                    let Some(violation) = findings.first().and_then(|f| Violation::new(f, guard, &write.table)) else {
+                        continue;
+                    };
+                    self.tell(number, write, guard, Verdict::Findings(findings), teller);
+                    let mut info = compose::info("ERROR", violation::SQLSTATE_REJECTED, violation.message.clone());
+                    describe(&mut info, &violation);
+                    // COPY's line, as a CHECK constraint's error has it.
+                    info.where_context =
+                        backend::field(fields, b'W').map(|w| String::from_utf8_lossy(w).into_owned());
+                    compose::write_error(to_client, info);
+                    return true;
+                }
+                Fate::Refused(reason) if contains(text, &write.mark) => {
+                    compose::write_error(to_client, refused(write, *reason));
+                    return true;
+                }
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// Counts and logs what a guard said about one row.
+    fn tell(
+        &mut self,
+        number: usize,
+        write: &PlannedWrite,
+        guard: &Guard,
+        verdict: Verdict,
+        teller: &mut Teller<'_>,
+    ) {
+        if self.seen.len() <= number {
+            self.seen.resize_with(number + 1, Seen::default);
+        }
+        let findings = match verdict {
+            Verdict::Good => return,
+            Verdict::OtherRelation(oid) => {
+                if !std::mem::replace(&mut self.seen[number].elsewhere, true) {
+                    tracing::warn!(table = write.metrics.name(), oid, "rows went into another relation than expected");
+                }
+                return;
+            }
+            Verdict::Findings(findings) => findings,
+        };
+        for finding in &findings {
+            self.finding(number, write, guard, finding, teller);
+        }
+    }
+
+    fn finding(
+        &mut self,
+        number: usize,
+        write: &PlannedWrite,
+        guard: &Guard,
+        finding: &Finding,
+        teller: &mut Teller<'_>,
+    ) {
+        let Some(violation) = Violation::new(finding, guard, &write.table) else { return };
+        write.metrics.violation(
+            &violation.rule,
+            violation.action,
+            violation.cause.as_str(),
+            violation.by_seconds.map(f64::abs),
+        );
+        if violation.action == Action::Warn && self.warned < MOST_WARNINGS {
+            self.warned += 1;
+            let mut info = compose::info("WARNING", violation::SQLSTATE_WARNED, violation.message.clone());
+            describe(&mut info, &violation);
+            compose::write_notice(&mut self.warnings, info);
+        }
+        if self.seen[number].log.is_none() {
+            let context = StatementContext {
+                session: teller.identity.for_log(),
+                table: write.metrics.name().to_owned(),
+                operation: write.operation,
+                fingerprint: observe::fingerprint(self.text()),
+                traceparent: observe::traceparent(self.text()),
+                config_hash: teller.config_hash.to_owned(),
+            };
+            self.seen[number].log = Some(teller.context.violations.statement(context));
+        }
+        let seen = &mut self.seen[number];
+        seen.worst = seen.worst.max(Some(violation.action));
+        if let Some(log) = &mut seen.log {
+            log.violation(|| logged(violation));
+        }
+    }
+
+    /// `CommandComplete` (or `EmptyQueryResponse`, `PortalSuspended` of a portal): the current statement is over, or pauses.
+    pub(super) fn complete(&mut self, message: &[u8], teller: &mut Teller<'_>, to_client: &mut Vec<u8>) {
+        to_client.append(&mut self.warnings);
+        if message[0] == tag::PORTAL_SUSPENDED {
+            return;
+        }
+        let command = backend::command_tag(message);
+        let rows = backend::tag_rows(command);
+        let elapsed = self.started.elapsed();
+        if let Some(body) = self.body() {
+            for (number, write) in body.writes.iter().enumerate() {
+                let seen = self.seen.get(number);
+                write.metrics.statement(write.operation, outcome(write, seen));
+                count_unguardable(write, seen.is_some_and(|s| s.elsewhere));
+                if matches!(write.fate, Fate::Guarded(_)) {
+                    let judged = if body.column != Column::None && write.top { self.rows } else { rows };
+                    write.metrics.rows_checked(judged);
+                }
+                if write.top {
+                    write.metrics.write_seconds(write.operation, elapsed);
+                    if rows == 0 {
+                        write.metrics.zero_row_write(write.operation);
+                    }
+                }
+                teller.writes.write(&write.metrics, write.operation);
+            }
+        }
+        match self.statement().map(|s| &s.verb) {
+            Some(Verb::Savepoint(name)) => teller.writes.savepoint(name),
+            Some(Verb::RollbackTo(name)) => teller.writes.rollback_to(name),
+            Some(Verb::Rollback) => teller.writes.end(WriteResult::RolledBack),
+            _ => {}
+        }
+        self.next();
+    }
+
+    fn next(&mut self) {
+        self.at += 1;
+        self.rows = 0;
+        self.seen.clear();
+        self.warned = 0;
+        self.started = Instant::now();
+    }
+
+    /// The current statement failed. `refused`: by a verdict of ours.
+    pub(super) fn failed(&mut self, sqlstate: &[u8], refused: bool) {
+        let Some(body) = self.body() else { return };
+        for (number, write) in body.writes.iter().enumerate() {
+            let outcome = match (&write.fate, refused) {
+                (Fate::Refused(_), true) => Outcome::Unguardable,
+                (_, true) if self.seen.get(number).is_some_and(|s| s.worst == Some(Action::Reject)) => {
+                    Outcome::Rejected
+                }
+                _ => Outcome::Error,
+            };
+            write.metrics.statement(write.operation, outcome);
+            if let (Fate::Refused(reason), true) = (&write.fate, refused) {
+                write.metrics.unguardable(*reason);
+            }
+            write.metrics.write_error(if refused { "23514" } else { std::str::from_utf8(sqlstate).unwrap_or("") });
+            write.metrics.write_result(write.operation, WriteResult::Failed);
+        }
+    }
+
+    /// The guarded writes of the statement that replies now: tables and roles, for the breaker.
+    pub(super) fn guarded(&self) -> Vec<(String, String)> {
+        self.statement().map(|s| s.body.guarded()).unwrap_or_default()
+    }
+
+    /// Whether the statement that replies now has another behind or before it in its text.
+    pub(super) fn alone(&self) -> bool {
+        match &self.what {
+            What::Query(plan) => plan.statements.len() == 1,
+            What::Portal(_) => true,
+        }
+    }
+}
+
+fn contains(text: &[u8], mark: &str) -> bool {
+    memchr::memmem::find(text, format!("CG{mark}|").as_bytes()).is_some()
+}
+
+fn outcome(write: &PlannedWrite, seen: Option<&Seen>) -> Outcome {
+    match (&write.fate, seen.and_then(|s| s.worst)) {
+        (Fate::Unguardable(_) | Fate::Refused(_), _) => Outcome::Unguardable,
+        (_, Some(Action::Observe)) => Outcome::Observed,
+        (_, Some(Action::Warn)) => Outcome::Warned,
+        (_, Some(Action::Reject)) => Outcome::Rejected,
+        (_, None) if seen.is_some_and(|s| s.elsewhere) => Outcome::Unguardable,
+        (_, None) => Outcome::Passed,
+    }
+}
+
+fn count_unguardable(write: &PlannedWrite, elsewhere: bool) {
+    match &write.fate {
+        Fate::Unguardable(reason) | Fate::Refused(reason) => write.metrics.unguardable(*reason),
+        Fate::Guarded(guard) | Fate::Untouched(guard) => {
+            let mut reasons: Vec<Reason> = guard
+                .skipped
+                .iter()
+                .filter_map(|(_, skip)| if let Skip::Unguardable(reason) = skip { Some(*reason) } else { None })
+                .collect();
+            reasons.sort();
+            reasons.dedup();
+            for reason in reasons {
+                write.metrics.unguardable(reason);
+            }
+            if elsewhere {
+                write.metrics.unguardable(Reason::OtherRelation);
+            }
+        }
+    }
+}
+
+/// The fields of DESIGN section 6.5.
+fn describe(info: &mut pgwire::error::ErrorInfo, violation: &Violation) {
+    info.detail = Some(violation.detail.clone());
+    info.hint = violation.hint.clone();
+    info.schema = Some(violation.relation.schema.clone());
+    info.table = Some(violation.relation.name.clone());
+    info.column = violation.column.clone();
+    info.constraint = Some(violation.rule.clone());
+}
+
+/// The error of a write whose table says `unguardable: reject`.
+fn refused(write: &PlannedWrite, reason: Reason) -> pgwire::error::ErrorInfo {
+    let message = format!("{} on relation \"{}\" cannot be judged by its timestamp rules", verb(write.operation), write.table.table);
+    let mut info = compose::info("ERROR", "0A000", message);
+    info.detail = Some(format!("Reason: {}.", reason.as_str()));
+    info.hint = Some(format!(
+        "The rules of \"{}\" say unguardable: reject. Change the statement, or set unguardable: pass.",
+        write.metrics.name()
+    ));
+    info.schema = Some(write.table.schema.clone());
+    info.table = Some(write.table.table.clone());
+    info
+}
+
+fn verb(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Insert => "INSERT",
+        Operation::Update => "UPDATE",
+        Operation::Merge => "MERGE",
+        Operation::Copy => "COPY",
+    }
+}
+
+fn logged(violation: Violation) -> observe::Finding {
+    let pair = |(column, new)| ColumnValue { column, old: None, new: Some(new) };
+    observe::Finding {
+        rule: violation.rule,
+        action: violation.action,
+        cause: violation.cause.as_str(),
+        columns: violation.values.into_iter().map(pair).collect(),
+        by_seconds: violation.by_seconds,
+        key: violation.key.into_iter().map(pair).collect(),
+    }
+}
