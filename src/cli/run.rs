@@ -4,7 +4,15 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::{Error, Outcome};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Error, Exit, Outcome};
+use crate::{
+    config::{Flags, Settings},
+    observe::log,
+    rules::diagnostic::{self, Counts},
+    run::{Proxy, StartError},
+};
 
 /// Flags win over `CHRONOGUARD_*` variables, those over the file. The variables are read with the file.
 #[derive(Debug, clap::Args)]
@@ -36,6 +44,76 @@ pub(super) enum LogFormat {
     Json,
 }
 
-pub(super) fn run(_: Arguments) -> Outcome {
-    Err(Error("`run` is not built yet".to_owned()))
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    let settings = match Settings::from_process(&flags(&arguments)) {
+        Ok(settings) => settings,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            return Ok(Exit::Usage);
+        }
+    };
+    let log = log::init(settings.log_format, &settings.log).map_err(|e| Error(e.to_string()))?;
+    let signals = Signals::new().map_err(|e| Error(format!("handle signals: {e}")))?;
+    let proxy = match Proxy::start(&settings) {
+        Ok(proxy) => proxy,
+        Err(StartError::Rules(mistakes)) => {
+            drop(log);
+            eprint!("{}", diagnostic::to_text(&mistakes, Counts::default()));
+            return Ok(Exit::Failed);
+        }
+        Err(error) => return Err(Error(error.to_string())),
+    };
+    let name = signals.wait();
+    tracing::info!(signal = name, grace_seconds = settings.drain_grace.as_secs(), "draining: no new clients");
+    let cut = proxy.drain(settings.drain_grace);
+    if cut > 0 {
+        tracing::warn!(sessions = cut, "sessions were still open and were cut");
+    }
+    tracing::info!("stopped");
+    Ok(Exit::Done)
+}
+
+fn flags(arguments: &Arguments) -> Flags {
+    Flags {
+        config: arguments.config.clone(),
+        listen: arguments.listen.clone(),
+        upstream: arguments.upstream.clone(),
+        rules: arguments.rules.iter().map(|p| p.to_string_lossy().into_owned()).collect(),
+        admin: arguments.admin.clone(),
+        log_format: arguments.log_format.map(|f| {
+            match f {
+                LogFormat::Text => "text",
+                LogFormat::Json => "json",
+            }
+            .to_owned()
+        }),
+        ..Flags::default()
+    }
+}
+
+/// SIGTERM and SIGINT, caught from the start, so that none is lost while everything is bound.
+struct Signals {
+    runtime: tokio::runtime::Runtime,
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let _context = runtime.enter();
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        drop(_context);
+        Ok(Self { runtime, terminate, interrupt })
+    }
+
+    fn wait(mut self) -> &'static str {
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.interrupt.recv() => "SIGINT",
+            }
+        })
+    }
 }

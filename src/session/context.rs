@@ -16,6 +16,8 @@ pub struct Context {
     pub upstream: String,
     /// How long a connection to the server may take.
     pub connect_timeout: std::time::Duration,
+    /// How long a client may take for its first packet.
+    pub startup_timeout: std::time::Duration,
     /// The rules in force.
     pub rules: Arc<ArcSwap<RuleSet>>,
     /// The metrics.

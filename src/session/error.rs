@@ -62,8 +62,8 @@ impl SessionError {
     /// Metric labels: who failed and how.
     pub fn labels(&self) -> (Side, ErrorKind) {
         match self {
-            Self::Read { side, .. } => (*side, ErrorKind::Read),
-            Self::Write { side, .. } => (*side, ErrorKind::Write),
+            Self::Read { side, .. } => (*side, ErrorKind::Io),
+            Self::Write { side, .. } => (*side, ErrorKind::Io),
             Self::Connect { .. } => (Side::Server, ErrorKind::Connect),
             Self::Protocol { side, .. } => (*side, ErrorKind::Protocol),
             Self::Unexpected { .. } => (Side::Server, ErrorKind::Protocol),

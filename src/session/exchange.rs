@@ -142,6 +142,11 @@ impl Exchange {
         !self.rules.tables.is_empty() && !self.identity.replication
     }
 
+    /// Who the session is.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// A question of ours is open.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting

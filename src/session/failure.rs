@@ -5,7 +5,6 @@ use super::{
     SessionError,
     exchange::{Exchange, by},
     owed::{Alone, Entry, Owed},
-    prepared::Shelf,
     running::{Running, Teller},
 };
 use crate::{
@@ -275,7 +274,6 @@ impl Exchange {
             self.parse_message(&message, parse, to_server);
         }
         self.hiding = before;
-        debug_assert!(self.shelves.has(Shelf::Statements, &name));
     }
 }
 

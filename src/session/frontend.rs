@@ -145,7 +145,7 @@ impl Exchange {
         if here.len() < NAMES_BYTES {
             return Look::More;
         }
-        if self.database.scanner.scan(here).names {
+        if self.database.scan(here).names {
             self.context.metrics.table(UNKNOWN_TABLE).unguardable(Reason::MessageTooLarge);
             tracing::warn!(session = self.identity.session, cap = self.context.message_cap, "a statement above the cap went through unread");
         }

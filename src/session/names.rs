@@ -14,7 +14,7 @@ use crate::{
         question::{Asked, Identified, Related},
     },
     rules::set::{Kind, RuleSet, TableRules},
-    sql::{scan::Scanner, write::Target},
+    sql::{scan::{Interest, Scanner}, write::Target},
     wire::compose::Ending,
 };
 
@@ -47,13 +47,11 @@ pub(super) struct Question {
     pub(super) answer: Option<Vec<u8>>,
     /// `CloseComplete`s seen; the second one is the last reply of its own.
     pub(super) closed: u8,
-    /// The server answered with an error.
-    pub(super) failed: bool,
 }
 
 impl Question {
     pub(super) fn new(about: About, ending: Ending) -> Box<Self> {
-        Box::new(Self { about, ending, answer: None, closed: 0, failed: false })
+        Box::new(Self { about, ending, answer: None, closed: 0 })
     }
 
     /// An error does not make the server skip the client's messages.
@@ -91,7 +89,8 @@ impl Inquiry {
 #[derive(Debug)]
 pub(super) struct DatabaseNames {
     rules: Arc<RuleSet>,
-    pub(super) scanner: Scanner,
+    /// `None`: it could not be built; then every text is of interest.
+    scanner: Option<Scanner>,
     /// Relation names of interest: the schemas they are in, and the guarded tables each may lead to.
     names: HashMap<String, Vec<(String, Arc<TableRules>)>>,
     related: Vec<Related>,
@@ -111,8 +110,15 @@ impl DatabaseNames {
                 names.entry(relation.name.name.clone()).or_default().push(place);
             }
         }
-        let scanner = Scanner::new(names.keys().map(String::as_str));
+        let scanner = Scanner::new(names.keys().map(String::as_str))
+            .inspect_err(|error| tracing::error!(%error, "too many names: every text is analyzed"))
+            .ok();
         Self { rules: Arc::clone(rules), scanner, names, related, asked }
+    }
+
+    /// What a text may be about.
+    pub(super) fn scan(&self, text: &[u8]) -> Interest {
+        self.scanner.as_ref().map_or(Interest { names: true, session: true }, |scanner| scanner.scan(text))
     }
 
     /// The guarded tables that a write to this may be one to. The catalog part of `db.schema.table` can only be the session's own database.

@@ -34,7 +34,7 @@ impl Exchange {
     /// done, and how to take it back noted there. Where the server cannot be asked what
     /// a name means, a write to it is unguardable.
     pub(super) fn plan(&mut self, text: &[u8], mut undos: Option<&mut Vec<Undo>>, may_ask: bool) -> Planning {
-        let interest = self.database.scanner.scan(text);
+        let interest = self.database.scan(text);
         if !interest.names && !interest.session {
             return Planning::Plain;
         }

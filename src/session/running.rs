@@ -274,8 +274,8 @@ impl Running {
                 session: teller.identity.for_log(),
                 table: write.metrics.name().to_owned(),
                 operation: write.operation,
-                fingerprint: observe::fingerprint(self.text()),
-                traceparent: observe::traceparent(self.text()),
+                fingerprint: crate::observe::violation::TARGET.to_owned(),
+                traceparent: None,
                 config_hash: teller.config_hash.to_owned(),
             };
             self.seen[number].log = Some(teller.context.violations.statement(context));
