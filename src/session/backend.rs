@@ -135,10 +135,7 @@ impl Exchange {
             | (tag::PARSE_COMPLETE, Owed::Parse(_))
             | (tag::BIND_COMPLETE, Owed::Bind(_))
             | (tag::CLOSE_COMPLETE, Owed::Close(_))
-            | (
-                tag::COMMAND_COMPLETE | tag::EMPTY_QUERY_RESPONSE | tag::PORTAL_SUSPENDED,
-                Owed::Execute(None),
-            ) => {}
+            | (tag::COMMAND_COMPLETE | tag::EMPTY_QUERY_RESPONSE | tag::PORTAL_SUSPENDED, Owed::Execute(None)) => {}
             (tag::EMPTY_QUERY_RESPONSE | tag::PORTAL_SUSPENDED, Owed::Execute(Some(_))) => return Ok(Look::Whole),
             (tag, owed) => return Err(unexpected(tag, owed.name())),
         }
@@ -199,7 +196,7 @@ impl Exchange {
 
     /// A row or the end of a statement of interest.
     fn running_reply(&mut self, message: &[u8], to_client: &mut Vec<u8>) -> Result<(), WireError> {
-        let Self { queue, context, identity, rules, writes, .. } = self;
+        let Self { queue, context, identity, rules, lex, writes, .. } = self;
         let Some(entry) = queue.head() else { return Ok(()) };
         let hidden = entry.hidden;
         let (running, portal) = match &mut entry.kind {
@@ -207,7 +204,7 @@ impl Exchange {
             Owed::Execute(Some(running)) => (running, true),
             _ => return Ok(()),
         };
-        let mut teller = Teller { context, identity, config_hash: &rules.hash, writes };
+        let mut teller = Teller { context, identity, config_hash: &rules.hash, lex: *lex, writes };
         if matches!(message[0], tag::ROW_DESCRIPTION | tag::DATA_ROW) {
             return running.row(message, &mut teller, (!hidden).then_some(to_client));
         }
@@ -290,9 +287,9 @@ impl Exchange {
     }
 
     fn notice(&mut self, message: &[u8], to_client: &mut Vec<u8>) -> Result<(), SessionError> {
-        let Self { queue, context, identity, rules, writes, .. } = self;
+        let Self { queue, context, identity, rules, lex, writes, .. } = self;
         if let Some(Entry { kind: Owed::Query(Some(running)) | Owed::Execute(Some(running)), .. }) = queue.head() {
-            let mut teller = Teller { context, identity, config_hash: &rules.hash, writes };
+            let mut teller = Teller { context, identity, config_hash: &rules.hash, lex: *lex, writes };
             if running.takes_notice(message, &mut teller).map_err(by(Side::Server))? {
                 return Ok(());
             }

@@ -62,7 +62,7 @@ impl Exchange {
 
     /// Writes what the client gets if the error is a verdict of a guard.
     fn translated(&mut self, fields: &[(u8, &[u8])], to_client: &mut Vec<u8>) -> bool {
-        let Self { queue, context, identity, rules, writes, .. } = self;
+        let Self { queue, context, identity, rules, lex, writes, .. } = self;
         let Some(entry) = queue.head() else { return false };
         let mut made;
         let running = match &mut entry.kind {
@@ -77,7 +77,7 @@ impl Exchange {
             },
             _ => return false,
         };
-        let mut teller = Teller { context, identity, config_hash: &rules.hash, writes };
+        let mut teller = Teller { context, identity, config_hash: &rules.hash, lex: *lex, writes };
         let refused = running.refusal(fields, &mut teller, to_client);
         if refused {
             running.failed(b"23514", true);
@@ -203,11 +203,7 @@ impl Exchange {
     ///
     /// # Errors
     /// None that the first run did not have.
-    pub(super) fn run_again(
-        &mut self,
-        to_server: &mut Vec<u8>,
-        to_client: &mut Vec<u8>,
-    ) -> Result<(), SessionError> {
+    pub(super) fn run_again(&mut self, to_server: &mut Vec<u8>, to_client: &mut Vec<u8>) -> Result<(), SessionError> {
         self.waiting = false;
         let Some(again) = self.batch.take() else { return Ok(()) };
         let suspects = std::mem::take(&mut self.suspects);

@@ -147,7 +147,11 @@ impl Exchange {
         }
         if self.database.scan(here).names {
             self.context.metrics.table(UNKNOWN_TABLE).unguardable(Reason::MessageTooLarge);
-            tracing::warn!(session = self.identity.session, cap = self.context.message_cap, "a statement above the cap went through unread");
+            tracing::warn!(
+                session = self.identity.session,
+                cap = self.context.message_cap,
+                "a statement above the cap went through unread"
+            );
         }
         if tag == tag::PARSE
             && let Some(name) = frame::take_cstr(&mut &here[HEADER..])

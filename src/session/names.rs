@@ -14,7 +14,10 @@ use crate::{
         question::{Asked, Identified, Related},
     },
     rules::set::{Kind, RuleSet, TableRules},
-    sql::{scan::{Interest, Scanner}, write::Target},
+    sql::{
+        scan::{Interest, Scanner},
+        write::Target,
+    },
     wire::compose::Ending,
 };
 
@@ -78,10 +81,7 @@ pub(super) struct Inquiry(pub(super) Vec<(NameKey, Vec<QualifiedName>)>);
 impl Inquiry {
     /// In the form of the catalog's questions.
     pub(super) fn asked(&self) -> Vec<Asked<'_>> {
-        self.0
-            .iter()
-            .map(|(key, parents)| Asked { schema: key.schema.as_deref(), name: &key.name, parents })
-            .collect()
+        self.0.iter().map(|(key, parents)| Asked { schema: key.schema.as_deref(), name: &key.name, parents }).collect()
     }
 }
 

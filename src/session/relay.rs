@@ -230,10 +230,11 @@ impl Relay {
     }
 
     fn deliver(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Result<(), SessionError> {
-        let written = self
-            .to_server
-            .write(&mut self.server, cx, &scratch.to_server)
-            .and(self.to_client.write(&mut self.client, cx, &scratch.to_client));
+        let written = self.to_server.write(&mut self.server, cx, &scratch.to_server).and(self.to_client.write(
+            &mut self.client,
+            cx,
+            &scratch.to_client,
+        ));
         Scratch::trim(&mut scratch.to_server);
         Scratch::trim(&mut scratch.to_client);
         written

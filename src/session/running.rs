@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     guard::{Finding, Guard, Reason, Skip, Verdict, Violation, verdict, violation},
-    observe::{self, ColumnValue, Outcome, StatementContext, StatementLog, WriteResult},
+    observe::{self, Outcome, StatementContext, StatementLog, WriteResult},
     rules::set::Action,
     sql::{
         splice::{CharWidth, Position},
-        write::{Operation, Verb},
+        write::{LexOptions, Operation, Verb},
     },
     wire::{
         WireError,
@@ -31,6 +31,7 @@ pub(super) struct Teller<'t> {
     pub(super) context: &'t Context,
     pub(super) identity: &'t Identity,
     pub(super) config_hash: &'t str,
+    pub(super) lex: LexOptions,
     pub(super) writes: &'t mut PendingWrites,
 }
 
@@ -181,12 +182,7 @@ impl Running {
     }
 
     /// Finds out whether an error is a verdict of this statement. Writes what the client gets for it.
-    pub(super) fn refusal(
-        &mut self,
-        fields: &[(u8, &[u8])],
-        teller: &mut Teller<'_>,
-        to_client: &mut Vec<u8>,
-    ) -> bool {
+    pub(super) fn refusal(&mut self, fields: &[(u8, &[u8])], teller: &mut Teller<'_>, to_client: &mut Vec<u8>) -> bool {
         let text = backend::field(fields, b'M').unwrap_or_default();
         // 22P02 is invalid_text_representation: what int4in raises.
         if backend::field(fields, b'C') != Some(b"22P02") {
@@ -206,8 +202,7 @@ impl Running {
                     let mut info = compose::info("ERROR", violation::SQLSTATE_REJECTED, violation.message.clone());
                     describe(&mut info, &violation);
                     // COPY's line, as a CHECK constraint's error has it.
-                    info.where_context =
-                        backend::field(fields, b'W').map(|w| String::from_utf8_lossy(w).into_owned());
+                    info.where_context = backend::field(fields, b'W').map(|w| String::from_utf8_lossy(w).into_owned());
                     compose::write_error(to_client, info);
                     return true;
                 }
@@ -222,14 +217,7 @@ impl Running {
     }
 
     /// Counts and logs what a guard said about one row.
-    fn tell(
-        &mut self,
-        number: usize,
-        write: &PlannedWrite,
-        guard: &Guard,
-        verdict: Verdict,
-        teller: &mut Teller<'_>,
-    ) {
+    fn tell(&mut self, number: usize, write: &PlannedWrite, guard: &Guard, verdict: Verdict, teller: &mut Teller<'_>) {
         if self.seen.len() <= number {
             self.seen.resize_with(number + 1, Seen::default);
         }
@@ -257,12 +245,7 @@ impl Running {
         teller: &mut Teller<'_>,
     ) {
         let Some(violation) = Violation::new(finding, guard, &write.table) else { return };
-        write.metrics.violation(
-            &violation.rule,
-            violation.action,
-            violation.cause.as_str(),
-            violation.by_seconds.map(f64::abs),
-        );
+        write.metrics.violation(&violation.rule, violation.action, violation.cause, violation.by_seconds.map(f64::abs));
         if violation.action == Action::Warn && self.warned < MOST_WARNINGS {
             self.warned += 1;
             let mut info = compose::info("WARNING", violation::SQLSTATE_WARNED, violation.message.clone());
@@ -274,8 +257,8 @@ impl Running {
                 session: teller.identity.for_log(),
                 table: write.metrics.name().to_owned(),
                 operation: write.operation,
-                fingerprint: crate::observe::violation::TARGET.to_owned(),
-                traceparent: None,
+                fingerprint: observe::fingerprint(self.text(), teller.lex),
+                traceparent: observe::traceparent(self.text()),
                 config_hash: teller.config_hash.to_owned(),
             };
             self.seen[number].log = Some(teller.context.violations.statement(context));
@@ -283,7 +266,7 @@ impl Running {
         let seen = &mut self.seen[number];
         seen.worst = seen.worst.max(Some(violation.action));
         if let Some(log) = &mut seen.log {
-            log.violation(|| logged(violation));
+            log.violation(|| (&violation).into());
         }
     }
 
@@ -413,7 +396,11 @@ fn describe(info: &mut pgwire::error::ErrorInfo, violation: &Violation) {
 
 /// The error of a write whose table says `unguardable: reject`.
 fn refused(write: &PlannedWrite, reason: Reason) -> pgwire::error::ErrorInfo {
-    let message = format!("{} on relation \"{}\" cannot be judged by its timestamp rules", verb(write.operation), write.table.table);
+    let message = format!(
+        "{} on relation \"{}\" cannot be judged by its timestamp rules",
+        verb(write.operation),
+        write.table.table
+    );
     let mut info = compose::info("ERROR", "0A000", message);
     info.detail = Some(format!("Reason: {}.", reason.as_str()));
     info.hint = Some(format!(
@@ -431,17 +418,5 @@ fn verb(operation: Operation) -> &'static str {
         Operation::Update => "UPDATE",
         Operation::Merge => "MERGE",
         Operation::Copy => "COPY",
-    }
-}
-
-fn logged(violation: Violation) -> observe::Finding {
-    let pair = |(column, new)| ColumnValue { column, old: None, new: Some(new) };
-    observe::Finding {
-        rule: violation.rule,
-        action: violation.action,
-        cause: violation.cause.as_str(),
-        columns: violation.values.into_iter().map(pair).collect(),
-        by_seconds: violation.by_seconds,
-        key: violation.key.into_iter().map(pair).collect(),
     }
 }

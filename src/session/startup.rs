@@ -35,7 +35,9 @@ pub(super) enum Startup {
 /// # Errors
 /// [`SessionError::StartupTimeout`], a broken connection, or a packet that is none.
 pub(super) async fn receive(client: &mut TcpStream, limit: Duration) -> Result<Startup, SessionError> {
-    tokio::time::timeout(limit, first_packet(client)).await.unwrap_or(Err(SessionError::StartupTimeout(limit.as_secs())))
+    tokio::time::timeout(limit, first_packet(client))
+        .await
+        .unwrap_or(Err(SessionError::StartupTimeout(limit.as_secs())))
 }
 
 async fn first_packet(client: &mut TcpStream) -> Result<Startup, SessionError> {
