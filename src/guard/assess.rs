@@ -82,9 +82,9 @@ impl Case<'_> {
         }
     }
 
-    /// The parent's value beside `own`, whose unit it shares.
+    /// The parent's value beside `own`.
     pub(super) fn parents_moment(&self, own: &str, theirs: &str) -> Option<Moment> {
-        self.value(Source::Parent, theirs).moment(self.unit(own))
+        self.value(Source::Parent, theirs).moment(self.unit(own).or_else(|| self.unit(theirs)))
     }
 
     /// What is wrong. If the values do not show it (they were cut), just that something is.
@@ -198,10 +198,12 @@ fn misplaced(order: &Order, earlier: Moment, later: Moment) -> Option<(Fault, Op
     let distance = later.since(earlier);
     let least = order.min_gap.map_or(-i128::from(order.tolerance.nanos), |gap| i128::from(gap.nanos));
     let strict = order.strict && order.min_gap.is_none();
-    let early = distance.map_or(later < earlier, |nanos| nanos < least || strict && nanos <= least);
+    let early = distance
+        .map_or(later < earlier || strict && later == earlier, |nanos| nanos < least || strict && nanos <= least);
     if early {
         return Some(match distance {
             Some(0) if order.min_gap.is_none() => (Fault::Equal, Some(0)),
+            None if later == earlier => (Fault::Equal, None),
             Some(nanos) if nanos >= 0 => (Fault::TooSoon, Some(least - nanos)),
             _ => (Fault::Before, distance.map(|nanos| -nanos)),
         });

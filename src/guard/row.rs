@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Beyond this (in any unit) a number is taken as infinite: far from any time, and far from where `numeric` overflows.
-const ABSURD: &str = "1e40";
+const ABSURD: &str = "1e30";
 
 /// The judged row: how SQL names it, and what is known of its relation.
 #[derive(Debug, Clone, Copy)]

@@ -88,7 +88,8 @@ LEFT JOIN LATERAL (
     'before_insert_trigger', COALESCE(g.before_insert, false), 'before_update_trigger', COALESCE(g.before_update, false),
     'instead_of_trigger', COALESCE(g.instead_of, false),
     'instead_rule_insert', COALESCE(r.on_insert, false), 'instead_rule_update', COALESCE(r.on_update, false),
-    'row_security', pg_catalog.row_security_active(c.oid)) AS fact
+    'row_security', pg_catalog.row_security_active(c.oid),
+    'reads_system_columns', COALESCE(pg_catalog.has_column_privilege(c.oid, (-6)::smallint, 'SELECT'), false)) AS fact
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
   CROSS JOIN LATERAL (

@@ -65,10 +65,11 @@ fn facts<'a>(parent: &Parent, relation: &'a RelationFacts) -> Result<&'a Relatio
     Ok(facts)
 }
 
-/// The two times, the row's first.
+/// The two times, the row's first. A number of the parent has the unit of the row's, or else the one given for its own name.
 fn pair(rule: &Rule, row: &Row<'_>, above: &Row<'_>, own: &str, theirs: &str) -> Result<Axis, Reason> {
     let unit = rule.units.get(own).copied();
-    let times = [row.time(own, unit)?, above.time(theirs, unit).map_err(parents_fault)?];
+    let theirs_unit = unit.or_else(|| rule.units.get(theirs).copied());
+    let times = [row.time(own, unit)?, above.time(theirs, theirs_unit).map_err(parents_fault)?];
     Axis::new(&times, zone(rule)?)
 }
 
