@@ -12,9 +12,9 @@ use chronoguard::{
         facts::{QualifiedName, RelationFacts, Resolved},
         question::{self, Asked},
     },
-    scratch::SUPERUSER,
-    guard::{self, Channel, Guard, Site, Verdict, Violation, verdict},
+    guard::{self, Channel, Guard, Reason, Site, Skip, Verdict, Violation, verdict},
     rules::{load::load_texts, set::TableRules},
+    scratch::SUPERUSER,
     sql::write::Operation,
 };
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, SimpleQueryMessage};
@@ -22,7 +22,9 @@ use tokio_postgres::{AsyncMessage, Client, Config, NoTls, SimpleQueryMessage};
 use crate::support::{self, Database};
 
 mod actions;
+mod judge;
 mod oracle;
+mod values;
 
 const MARK: &str = "0123456789abcdef";
 
@@ -66,7 +68,9 @@ impl Session {
         Ok(messages
             .iter()
             .filter_map(|message| match message {
-                SimpleQueryMessage::Row(row) => Some((text(row, 0), if row.len() > 1 { text(row, 1) } else { String::new() })),
+                SimpleQueryMessage::Row(row) => {
+                    Some((text(row, 0), if row.len() > 1 { text(row, 1) } else { String::new() }))
+                }
                 _ => None,
             })
             .collect())

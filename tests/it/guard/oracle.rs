@@ -1,16 +1,17 @@
 //! PostgreSQL as the judge of the judge: random rows with every special value, each judged by the guard in the server and by a plain
 //! evaluation of the same rules here. No verdict may differ, and no guard may ever raise an error of its own.
 
-use chronoguard::{
-    guard::{
-        time::{Moment, NANOS, Style},
-        verdict::from_column,
-    },
-    rules::set::{Kind, NearNow, Order, Rule, TableRules},
+use chronoguard::guard::{
+    time::{NANOS, Style},
+    verdict::from_column,
 };
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
+use rand::{SeedableRng as _, rngs::StdRng};
 
-use super::*;
+use super::{
+    judge::Judge,
+    values::{COLUMNS, LAST, Maker, Row, values},
+    *,
+};
 
 const TABLE: &str = "
 CREATE TABLE p (id int8 PRIMARY KEY, ca timestamptz, cu int8);
@@ -75,357 +76,6 @@ tables:
       - {name: locked, parent: {table: p, join: {job: id}, not_reused: {b: ca}, not_before: {i: cu}, lock_parent: true}}
 "#;
 
-/// A value on its type's own scale: `rank` orders what is not a finite time (−∞, −10¹³¹⁰⁷¹, −10⁵⁰, finite, 10⁵⁰, 10¹³¹⁰⁷¹, ∞, NaN).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct At {
-    rank: i8,
-    nanos: i128,
-}
-
-impl At {
-    const fn finite(nanos: i128) -> Self {
-        Self { rank: 0, nanos }
-    }
-
-    /// What is left of it in seconds: absurd numbers are infinite.
-    fn bounded(self) -> Self {
-        Self { rank: self.rank.signum() * 4, nanos: self.nanos }
-    }
-
-    /// A `timestamp` or `timestamptz` in seconds: beyond 2^63 microseconds after the epoch, in the last 30 years of the range, PostgreSQL's
-    /// `extract(epoch …)` keeps 16 digits, that is milliseconds.
-    fn extracted(self) -> Self {
-        if self.nanos / 1_000 <= i128::from(i64::MAX) { self } else { Self::finite((self.nanos + 500_000) / 1_000_000 * 1_000_000) }
-    }
-}
-
-/// `later - earlier`: `Err(sign)` if infinite, `None` if undefined.
-fn distance(later: At, earlier: At) -> Option<Result<i128, i8>> {
-    let (later, earlier) = (later.extracted(), earlier.extracted());
-    match (later.bounded().rank, earlier.bounded().rank) {
-        (0, 0) => Some(Ok(later.nanos - earlier.nanos)),
-        (a, b) if a == b => None,
-        (a, b) => Some(Err((a - b).signum())),
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Cell {
-    literal: String,
-    at: Option<At>,
-    text: Option<String>,
-}
-
-impl Cell {
-    fn null() -> Self {
-        Self { literal: "NULL".to_owned(), at: None, text: None }
-    }
-
-    fn time(literal: impl std::fmt::Display, at: At) -> Self {
-        Self { literal: format!("'{literal}'"), at: Some(at), text: None }
-    }
-
-    fn text(text: &str, literal: &str) -> Self {
-        Self { literal: literal.to_owned(), at: None, text: Some(text.to_owned()) }
-    }
-}
-
-type Row = BTreeMap<&'static str, Cell>;
-
-const COLUMNS: [&str; 23] = [
-    "id", "job", "st", "txt", "a", "b", "c", "l", "m", "d", "e", "i", "j", "s", "n", "o", "f", "g", "r", "du", "dn", "df", "v",
-];
-
-const BASE: i128 = 1_767_348_000 * NANOS;
-const FIRST: i128 = -210_866_803_200 * NANOS;
-const LAST: i128 = 9_224_318_015_999_999_999_000;
-const LAST_DATE: i128 = 185_331_706_992_000 * NANOS;
-const HOUR: i128 = 3_600 * NANOS;
-const DAY: i128 = 24 * HOUR;
-const ZONE: i128 = 9 * HOUR;
-
-struct Maker {
-    random: StdRng,
-    now: i128,
-}
-
-impl Maker {
-    fn pick<T: Copy>(&mut self, list: &[T]) -> T {
-        *list.choose(&mut self.random).unwrap()
-    }
-
-    /// A moment, mostly near others, at multiples of `grain`.
-    fn moment(&mut self, grain: i128) -> i128 {
-        let near = [0, 0, 1_000, 999_000, 1_000_000, 4_999_000, 5_000_000, 5_001_000, NANOS, HOUR, HOUR + 1_000, ZONE, DAY, 2 * DAY];
-        let sign = self.pick(&[-1, 1]);
-        let nanos = match self.random.random_range(0..20) {
-            0 => self.pick(&[0, 1_000, -1_000, NANOS, 500 * NANOS]),
-            1 => self.pick(&[946_684_800 * NANOS, 946_684_800 * NANOS - 1_000, 4_102_444_800 * NANOS, 4_102_444_800 * NANOS - 1_000]),
-            2 | 3 => self.now + sign * self.pick(&[0, HOUR / 3, 2 * HOUR, 20 * HOUR]) + self.pick(&[0, ZONE]),
-            _ => BASE + sign * self.pick(&near),
-        };
-        nanos.div_euclid(grain) * grain
-    }
-
-    fn special(&mut self) -> bool {
-        self.random.random_range(0..7) == 0
-    }
-
-    fn instant(&mut self, style: Style, grain: i128, last: i128) -> Cell {
-        if self.random.random_range(0..8) == 0 {
-            return Cell::null();
-        }
-        let show = |nanos| Cell::time(style.format(Moment::Finite(nanos)), At::finite(nanos));
-        if !self.special() {
-            let nanos = self.moment(grain);
-            return show(nanos);
-        }
-        match self.random.random_range(0..6) {
-            0 => Cell::time("infinity", At { rank: 4, nanos: 0 }),
-            1 => Cell::time("-infinity", At { rank: -4, nanos: 0 }),
-            2 => show(FIRST),
-            3 => show(FIRST + grain.max(1_000)),
-            4 => show(last),
-            _ => show(last - grain.max(1_000)),
-        }
-    }
-
-    fn integer(&mut self, unit: i128, low: i128, high: i128) -> Cell {
-        if self.random.random_range(0..8) == 0 {
-            return Cell::null();
-        }
-        let count = match self.special() {
-            true => self.pick(&[low, low + 1, -1, 0, 1, high - 1, high]),
-            false => (self.moment(unit) / unit).clamp(low, high),
-        };
-        Cell::time(count, At::finite(count * unit))
-    }
-
-    fn number(&mut self, unit: i128, grain: i128, huge: &str) -> Cell {
-        if self.random.random_range(0..8) == 0 {
-            return Cell::null();
-        }
-        if self.special() {
-            let ranks = [(4, "Infinity"), (-4, "-Infinity"), (5, "NaN"), (2, "1e50"), (-2, "-1e50"), (3, huge), (0, "0")];
-            let (rank, literal) = self.pick(&ranks);
-            return Cell::time(literal, At { rank, nanos: 0 });
-        }
-        if self.random.random_range(0..20) == 0 {
-            return Cell::time(format!("-{huge}"), At { rank: -3, nanos: 0 });
-        }
-        let nanos = self.moment(grain);
-        let digits = if unit == NANOS { 9 } else { 6 };
-        let sign = if nanos < 0 { "-" } else { "" };
-        let literal = format!("{sign}{}.{:0digits$}", nanos.abs() / unit, nanos.abs() % unit);
-        Cell::time(literal, At::finite(nanos))
-    }
-
-    /// A stored duration: right, nearly right, or anything.
-    fn duration(&mut self, row: &Row, start: &str, end: &str, grain: i128, shift: i128) -> i128 {
-        let right = row[end].at.zip(row[start].at).and_then(|(end, start)| distance(end, start)?.ok());
-        let right = right.filter(|nanos| nanos.abs() < 1_000_000_000 * NANOS).unwrap_or_default() + shift;
-        let off = self.pick(&[0, 0, 0, 0, grain, -grain, 2 * grain, 1_000_000, 5_000_000, 5_001_000, HOUR]);
-        (right + off).div_euclid(grain) * grain
-    }
-
-    fn row(&mut self, id: i64) -> Row {
-        let mut row = Row::new();
-        row.insert("id", Cell { literal: id.to_string(), at: None, text: None });
-        let job = self.random.random_range(0..24);
-        row.insert("job", if job == 0 { Cell::null() } else { Cell { literal: job.to_string(), at: None, text: Some(job.to_string()) } });
-        let states = [("queued", "'queued'"), ("done", "'done'"), ("failed", "'failed'")];
-        let (text, literal) = self.pick(&states);
-        row.insert("st", if self.special() { Cell::null() } else { Cell::text(text, literal) });
-        let odd = Cell::text("x", "pg_catalog.concat(pg_catalog.chr(20013),'|;\"''',pg_catalog.repeat(pg_catalog.chr(233),80))");
-        row.insert("txt", if self.special() { odd } else { Cell::null() });
-        for column in ["a", "b", "c"] {
-            row.insert(column, self.instant(Style::Instant, 1_000, LAST));
-        }
-        for column in ["l", "m"] {
-            row.insert(column, self.instant(Style::Wall, 1_000, LAST));
-        }
-        for column in ["d", "e"] {
-            row.insert(column, self.instant(Style::Date, DAY, LAST_DATE));
-        }
-        for column in ["i", "j"] {
-            row.insert(column, self.integer(1_000, i64::MIN.into(), i64::MAX.into()));
-        }
-        row.insert("s", self.integer(NANOS, i32::MIN.into(), i32::MAX.into()));
-        for column in ["n", "o"] {
-            row.insert(column, self.number(1_000_000, 1_000, "1e131071"));
-        }
-        for column in ["f", "g"] {
-            row.insert(column, self.number(NANOS, 1_000_000, "1e300"));
-        }
-        // A float4 of today's seconds has a spacing of 128.
-        row.insert("r", self.number(NANOS, 128 * NANOS, "1e38"));
-        if row["r"].literal.contains("1e50") {
-            row.insert("r", Cell::null());
-        }
-        self.durations(&mut row);
-        row
-    }
-
-    fn durations(&mut self, row: &mut Row) {
-        let extreme = self.special();
-        let shift = self.pick(&[0, 0, ZONE]);
-        let du = match extreme {
-            true => self.pick(&[i64::MIN, i64::MAX, 0]).into(),
-            false if shift == 0 => self.duration(row, "a", "b", 1_000, 0) / 1_000,
-            false => self.duration(row, "l", "a", 1_000, shift) / 1_000,
-        };
-        row.insert("du", Cell::time(du, At::finite(du * 1_000)));
-        let dn = self.duration(row, "i", "j", 1_000, 0);
-        let sign = if dn < 0 { "-" } else { "" };
-        let literal = format!("{sign}{}.{:06}", dn.abs() / 1_000_000, dn.abs() % 1_000_000);
-        row.insert("dn", if extreme { self.number(1_000_000, 1_000, "1e131071") } else { Cell::time(literal, At::finite(dn)) });
-        let df = self.duration(row, "n", "o", 1_000_000, 0);
-        let sign = if df < 0 { "-" } else { "" };
-        let literal = format!("{sign}{}.{:03}", df.abs() / NANOS, df.abs() % NANOS / 1_000_000);
-        row.insert("df", if extreme { self.number(NANOS, 1_000_000, "1e300") } else { Cell::time(literal, At::finite(df)) });
-        let v = self.duration(row, "a", "b", 1_000, 0);
-        let sign = if v < 0 { "-" } else { "" };
-        let literal = format!("{sign}{}.{:06} seconds", v.abs() / NANOS, v.abs() % NANOS / 1_000);
-        let years = self.pick(&[178_000_000, -178_000_000, 1]);
-        row.insert("v", match extreme {
-            true => Cell::time(format!("{years} years"), At::finite(years * 31_557_600 * NANOS)),
-            false => Cell::time(literal, At::finite(v)),
-        });
-    }
-}
-
-/// The rules, evaluated without SQL.
-struct Judge<'a> {
-    rules: &'a TableRules,
-    parents: BTreeMap<String, Row>,
-    now: i128,
-}
-
-impl Judge<'_> {
-    fn violated(&self, row: &Row) -> Vec<String> {
-        let rules = self.rules.rules.iter();
-        rules.filter(|rule| self.applies(rule, row) && self.breaks(rule, row)).map(|rule| rule.name.clone()).collect()
-    }
-
-    fn applies(&self, rule: &Rule, row: &Row) -> bool {
-        let state = row["st"].text.as_deref();
-        match rule.when.as_ref().map(|when| when.text.as_str()) {
-            None => true,
-            Some("st = 'done'") => state == Some("done"),
-            Some("st IN ('done', 'failed')") => matches!(state, Some("done" | "failed")),
-            Some(other) => panic!("{other}"),
-        }
-    }
-
-    fn breaks(&self, rule: &Rule, row: &Row) -> bool {
-        let at = |column: &str| row[column].at;
-        match &rule.kind {
-            Kind::Order(order) => self.order(rule, order, row),
-            Kind::Duration(duration) => {
-                let (start, end) = (instant(rule, row, &duration.start), instant(rule, row, &duration.end));
-                let (Some(stored), Some(start), Some(end)) = (at(&duration.column), start, end) else { return false };
-                let tolerance = i128::from(duration.tolerance.nanos);
-                match (stored.bounded(), distance(end, start)) {
-                    (_, None) => false,
-                    (At { rank: 0, nanos }, Some(Ok(actual))) => (nanos - actual).abs() > tolerance,
-                    (At { rank, .. }, Some(Err(sign))) => rank.signum() != sign,
-                    (_, Some(Ok(_))) => true,
-                }
-            }
-            Kind::NearNow(near_now) => self.near_now(rule, near_now, row),
-            Kind::Plausible(plausible) => plausible.columns.iter().filter_map(|column| at(column)).any(|at| {
-                let range = plausible.after.as_nanosecond()..plausible.before.as_nanosecond();
-                at.rank != 0 || at.nanos == 0 || !range.contains(&at.nanos)
-            }),
-            Kind::Require(require) => {
-                let null = |column: &String| row[column.as_str()].literal == "NULL";
-                require.not_null.iter().any(null) || !require.null.iter().all(null)
-            }
-            Kind::Check(_) => {
-                let less = at("i").zip(at("j")).map(|(i, j)| i < j);
-                row["st"].text.is_some() && less == Some(false)
-            }
-            Kind::Parent(parent) => {
-                let Some(above) = row["job"].text.as_ref().and_then(|job| self.parents.get(job)) else { return false };
-                let pair = |(own, theirs): &(String, String)| at(own).zip(above[theirs.as_str()].at);
-                parent.not_reused.iter().filter_map(pair).any(|(own, theirs)| own == theirs)
-                    || parent.not_before.iter().filter_map(pair).any(|(own, theirs)| match distance(theirs, own) {
-                        Some(Ok(nanos)) => nanos > i128::from(parent.tolerance.nanos),
-                        Some(Err(sign)) => sign > 0,
-                        None => false,
-                    })
-            }
-        }
-    }
-
-    fn order(&self, rule: &Rule, order: &Order, row: &Row) -> bool {
-        let own_scale = order.columns.iter().all(|column| kind_of(column) == kind_of(&order.columns[0]));
-        let present: Vec<At> = order
-            .columns
-            .iter()
-            .filter_map(|column| if own_scale { row[column.as_str()].at } else { Some(instant(rule, row, column)?.bounded()) })
-            .collect();
-        present.windows(2).any(|pair| {
-            let (earlier, later) = (pair[0], pair[1]);
-            let gap = distance(later, earlier);
-            let early = match (order.min_gap, order.tolerance.nanos) {
-                (Some(least), _) => later < earlier || matches!(gap, Some(Ok(nanos)) if nanos < i128::from(least.nanos)),
-                (None, 0) if order.strict => later <= earlier,
-                (None, 0) => later < earlier,
-                (None, tolerance) => {
-                    let beyond = i128::from(tolerance) + i128::from(!order.strict);
-                    later < earlier && !matches!(gap, Some(Ok(nanos)) if -nanos < beyond)
-                }
-            };
-            let late = order.max_gap.is_some_and(|most| {
-                later > earlier && !matches!(gap, Some(Ok(nanos)) if nanos <= i128::from(most.nanos))
-            });
-            early || late
-        })
-    }
-
-    fn near_now(&self, rule: &Rule, near_now: &NearNow, row: &Row) -> bool {
-        near_now.columns.iter().filter_map(|column| Some(instant(rule, row, column)?.bounded())).any(|at| {
-            let old = near_now.past.is_some_and(|past| match at.rank {
-                0 => self.now - at.nanos > i128::from(past.nanos),
-                rank => rank < 0,
-            });
-            let early = near_now.future.is_some_and(|future| match at.rank {
-                0 => at.nanos - self.now > i128::from(future.nanos),
-                rank => rank > 0,
-            });
-            old || early
-        })
-    }
-}
-
-fn kind_of(column: &str) -> &'static str {
-    match column {
-        "a" | "b" | "c" => "timestamptz",
-        "l" | "m" => "timestamp",
-        "d" | "e" => "date",
-        "i" | "j" => "us",
-        "s" => "s",
-        "n" | "o" => "ms",
-        "f" | "g" => "f8",
-        _ => "f4",
-    }
-}
-
-/// The column as an instant: wall times in the rule's zone, except some hours from the ends of the range.
-fn instant(rule: &Rule, row: &Row, column: &str) -> Option<At> {
-    let at = row[column].at?;
-    let wall = matches!(kind_of(column), "timestamp" | "date");
-    let convertible = -210_000_000_000 * NANOS < at.nanos && at.nanos < 9_215_000_000_000 * NANOS;
-    let zoned = wall && rule.timezone.is_some() && at.rank == 0 && convertible;
-    Some(if zoned { At::finite(at.nanos - ZONE) } else { at.extracted() })
-}
-
-fn values(rows: &[Row]) -> String {
-    let row = |row: &Row| format!("({})", COLUMNS.map(|column| row[column].literal.as_str()).join(","));
-    rows.iter().map(row).collect::<Vec<_>>().join(",")
-}
-
 /// Everything a run needs.
 struct Bench {
     session: Session,
@@ -440,13 +90,19 @@ impl Bench {
     async fn new(seed: u64) -> Self {
         let database = support::create_database_with(TABLE).await;
         let session = Session::open(&database).await;
-        let now: String = session.client.query_one("SELECT floor(extract(epoch FROM now()))::int8::text", &[]).await.unwrap().get(0);
+        let now: String =
+            session.client.query_one("SELECT floor(extract(epoch FROM now()))::int8::text", &[]).await.unwrap().get(0);
         let now = now.parse::<i128>().unwrap() * NANOS;
         let mut maker = Maker { random: StdRng::seed_from_u64(seed), now };
         let mut parents = BTreeMap::new();
         for id in 1..20 {
-            let row = Row::from([("ca", maker.instant(Style::Instant, 1_000, LAST)), ("cu", maker.integer(1_000, i64::MIN.into(), i64::MAX.into()))]);
-            session.run(&format!("INSERT INTO public.p VALUES ({id}, {}, {})", row["ca"].literal, row["cu"].literal)).await;
+            let row = Row::from([
+                ("ca", maker.instant(Style::Instant, 1_000, LAST)),
+                ("cu", maker.integer(1_000, i64::MIN.into(), i64::MAX.into())),
+            ]);
+            session
+                .run(&format!("INSERT INTO public.p VALUES ({id}, {}, {})", row["ca"].literal, row["cu"].literal))
+                .await;
             parents.insert(id.to_string(), row);
         }
         let parent = QualifiedName { schema: "public".to_owned(), name: "p".to_owned() };
@@ -464,7 +120,7 @@ impl Bench {
     }
 
     fn expected(&self, row: &Row) -> Vec<String> {
-        Judge { rules: &self.rules, parents: self.parents.clone(), now: self.maker.now }.violated(row)
+        Judge { rules: &self.rules, parents: &self.parents, now: self.maker.now }.violated(row)
     }
 
     /// Inserts rows with the guard in RETURNING and compares each verdict; leaves out the rules named.
@@ -487,13 +143,22 @@ impl Bench {
                 };
                 for violation in &judged {
                     // What is absurd is infinite in the details, so that two of them may look equal.
-                    let absurd = |(_, value): &(String, String)| value == "NaN" || value.starts_with("29427") || value.contains("e+") || value.len() >= 40;
+                    let absurd = |(_, value): &(String, String)| {
+                        value == "NaN" || value.starts_with("29427") || value.contains("e+") || value.len() >= 40
+                    };
                     let vague = violation.detail.starts_with("The row has");
                     assert!(!vague || violation.values.iter().any(absurd), "{id}: {violation:#?}");
                 }
-                let names = |names: Vec<String>| names.into_iter().filter(|name| !unprotected.contains(&name.as_str())).collect::<Vec<_>>();
+                let names = |names: Vec<String>| {
+                    names.into_iter().filter(|name| !unprotected.contains(&name.as_str())).collect::<Vec<_>>()
+                };
                 let judged = names(judged.into_iter().map(|violation| violation.rule).collect());
-                assert_eq!(judged, names(self.expected(row)), "row {id}: {:?}", COLUMNS.map(|c| format!("{c} {}", row[c].literal)));
+                assert_eq!(
+                    judged,
+                    names(self.expected(row)),
+                    "row {id}: {:?}",
+                    COLUMNS.map(|c| format!("{c} {}", row[c].literal))
+                );
                 seen += judged.len();
             }
         }
@@ -511,4 +176,174 @@ async fn verdicts_are_those_of_a_plain_evaluation() {
     let mut bench = Bench::new(1).await;
     let seen = bench.compare_columns(batches(), &[]).await;
     assert!(seen > 10_000, "{seen}");
+}
+
+/// What a session may do to the meaning of SQL.
+fn hostile() -> String {
+    let mut sql = String::from("CREATE SCHEMA evil;");
+    let types = [
+        "timestamptz",
+        "timestamp",
+        "date",
+        "int8",
+        "int4",
+        "int2",
+        "numeric",
+        "float8",
+        "float4",
+        "text",
+        "oid",
+        "bool",
+    ];
+    for left in types {
+        for operator in [">", "<", ">=", "<=", "=", "<>"] {
+            sql += &format!(
+                "CREATE FUNCTION evil.lie(pg_catalog.{left}, pg_catalog.{left}) RETURNS pg_catalog.bool LANGUAGE sql AS 'SELECT false';\n\
+                 CREATE OPERATOR evil.{operator} (LEFTARG = pg_catalog.{left}, RIGHTARG = pg_catalog.{left}, FUNCTION = evil.lie);\n"
+            )
+            .replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION");
+        }
+    }
+    for operator in ["-", "+", "*"] {
+        sql += &format!(
+            "CREATE OR REPLACE FUNCTION evil.nothing(numeric, numeric) RETURNS numeric LANGUAGE sql AS 'SELECT 0.0';\n\
+             CREATE OPERATOR evil.{operator} (LEFTARG = numeric, RIGHTARG = numeric, FUNCTION = evil.nothing);\n"
+        );
+    }
+    sql + "
+        CREATE FUNCTION evil.now() RETURNS pg_catalog.timestamptz LANGUAGE sql AS $$SELECT pg_catalog.timestamptz '2100-01-01'$$;
+        CREATE FUNCTION evil.clock_timestamp() RETURNS pg_catalog.timestamptz LANGUAGE sql AS $$SELECT pg_catalog.timestamptz '2100-01-01'$$;
+        CREATE FUNCTION evil.concat(VARIADIC pg_catalog.text[]) RETURNS pg_catalog.text LANGUAGE sql AS $$SELECT 'evil'::pg_catalog.text$$;
+        CREATE FUNCTION evil.abs(numeric) RETURNS numeric LANGUAGE sql AS 'SELECT 0.0';
+        CREATE FUNCTION evil.timezone(pg_catalog.text, timestamp) RETURNS pg_catalog.timestamptz LANGUAGE sql AS $$SELECT pg_catalog.timestamptz '2100-01-01'$$;
+        CREATE FUNCTION evil.extract(pg_catalog.text, pg_catalog.timestamptz) RETURNS numeric LANGUAGE sql AS 'SELECT 0.0';
+        CREATE DOMAIN evil.text AS integer;
+        CREATE DOMAIN evil.timestamptz AS integer;
+        CREATE DOMAIN evil.date AS integer;
+        CREATE DOMAIN evil.oid AS pg_catalog.text;
+        CREATE TABLE evil.p (id int8 PRIMARY KEY, ca pg_catalog.timestamptz, cu int8);
+        CREATE TABLE evil.t ();
+        SET search_path = evil, pg_catalog;
+        SET DateStyle = 'German';
+        SET IntervalStyle = 'sql_standard';
+        SET TimeZone = 'Asia/Tokyo';
+        SET standard_conforming_strings = off;
+        SET transform_null_equals = on;
+        SET extra_float_digits = 0;
+        SET escape_string_warning = on;
+        SET client_encoding = 'LATIN1';"
+}
+
+#[tokio::test]
+async fn verdicts_do_not_depend_on_the_session() {
+    let mut bench = Bench::new(2).await;
+    bench.session.run(&hostile()).await;
+    // Raw conditions resolve by the client's search_path: documented.
+    let unprotected = ["checked", "when_done", "when_order"];
+    let seen = bench.compare_columns(batches() / 2, &unprotected).await;
+    assert!(seen > 5_000, "{seen}");
+}
+
+/// The same findings by notice, from a CTE that nobody reads and from COPY.
+#[tokio::test]
+async fn notices_bring_the_same_verdicts() {
+    let mut bench = Bench::new(3).await;
+    let (guard, expression) = compile(&bench.rules, &bench.facts, &site("x", Channel::Notice));
+    let rows = bench.rows(200);
+    let sql = format!(
+        "WITH w AS (INSERT INTO public.t AS x VALUES {} RETURNING CASE WHEN ({expression}) IS NULL THEN 1 ELSE 1 END) SELECT 1, 2",
+        values(&rows)
+    );
+    assert_eq!(bench.session.rows(&sql).await.unwrap().len(), 1);
+    assert_eq!(bench.noticed(&guard), bench.all_expected(&rows, |_| true));
+}
+
+#[tokio::test]
+async fn copy_brings_the_same_verdicts() {
+    let mut bench = Bench::new(4).await;
+    let (guard, expression) = compile(&bench.rules, &bench.facts, &site("t", Channel::CopyWhere));
+    let subqueries: Vec<_> =
+        guard.skipped.iter().map(|(rule, skip)| (bench.rules.rules[*rule].name.as_str(), *skip)).collect();
+    let reason = Skip::Unguardable(Reason::CopySubquery);
+    assert_eq!(subqueries, [("reused", reason), ("before", reason), ("locked", reason)]);
+    let rows = bench.rows(200);
+    bench.copy(&values(&rows), &expression).await.unwrap();
+    assert_eq!(bench.session.rows("SELECT count(*) FROM public.t").await.unwrap()[0].0, "200");
+    assert_eq!(
+        bench.noticed(&guard),
+        bench.all_expected(&rows, |name| !["reused", "before", "locked"].contains(&name))
+    );
+}
+
+/// Raises for a violating row and for no other: every rule alone, through every channel.
+#[tokio::test]
+async fn rejects_exactly_what_violates() {
+    let mut bench = Bench::new(5).await;
+    let (head, list): (Vec<&str>, Vec<&str>) = RULES.lines().partition(|line| !line.contains("- {name"));
+    let (mut passed, mut refused) = (0, 0);
+    for rule in list {
+        let yaml =
+            format!("{}\n{rule}\n", head.join("\n").replace("    rules:", "    on_violation: reject\n    rules:"));
+        bench.rules = rules(&yaml);
+        let texts = [site("x", Channel::Column), site("x", Channel::Notice), site("t", Channel::CopyWhere)]
+            .map(|site| guard::compile(&bench.rules, &bench.facts, &site).unwrap());
+        for row in bench.rows(12) {
+            let expected = bench.expected(&row);
+            for guard in &texts {
+                // A parent rule is not judged in COPY.
+                let Some(expression) = &guard.expression else { continue };
+                let error = bench.write(&values(std::slice::from_ref(&row)), expression, guard).await.err();
+                let raised = error.map(|error| {
+                    let error = error.as_db_error().unwrap().clone();
+                    assert_eq!(error.code().code(), "22P02", "{error:?}");
+                    by_message(error.message(), guard, &bench.rules).rule
+                });
+                assert_eq!(raised.as_ref(), expected.first());
+            }
+            *if expected.is_empty() { &mut passed } else { &mut refused } += 1;
+        }
+    }
+    assert!(bench.session.take_notices().is_empty());
+    assert!(passed > 100 && refused > 100, "{passed} {refused}");
+}
+
+impl Bench {
+    /// Writes the row through the guard's channel and removes it again.
+    async fn write(&self, values: &str, expression: &str, guard: &Guard) -> Result<(), tokio_postgres::Error> {
+        self.session.run("DELETE FROM public.t").await;
+        let sql = match (guard.context.operation, expression.contains("regtype")) {
+            (Operation::Copy, _) => return self.copy(values, expression).await,
+            (_, false) => format!("INSERT INTO public.t AS x VALUES {values} RETURNING {expression}"),
+            (_, true) => format!(
+                "WITH w AS (INSERT INTO public.t AS x VALUES {values} RETURNING CASE WHEN ({expression}) IS NULL THEN 1 ELSE 1 END) SELECT 1"
+            ),
+        };
+        self.session.rows(&sql).await.map(|_| ())
+    }
+
+    /// Rules and keys of the notices so far.
+    fn noticed(&self, guard: &Guard) -> Violated {
+        let mut all = Violated::new();
+        for message in self.session.take_notices() {
+            let violation = by_message(&message, guard, &self.rules);
+            all.entry(key(&violation)).or_default().push(violation.rule);
+        }
+        all
+    }
+
+    fn all_expected(&self, rows: &[Row], judged: impl Fn(&str) -> bool) -> Violated {
+        let rows = rows.iter().map(|row| {
+            let names = self.expected(row).into_iter().filter(|name| judged(name)).collect::<Vec<_>>();
+            (row["id"].literal.parse().unwrap(), names)
+        });
+        rows.filter(|(_, names)| !names.is_empty()).collect()
+    }
+
+    /// Inserts the rows into the unguarded table, copies them to a file of the server, and from there with `condition`.
+    async fn copy(&self, values: &str, condition: &str) -> Result<(), tokio_postgres::Error> {
+        let file = format!("{}/{}.copy", support::cluster().socket_dir().display(), self.facts.oid);
+        self.session.run(&format!("TRUNCATE public.copied; INSERT INTO public.copied VALUES {values}")).await;
+        self.session.run(&format!("COPY public.copied TO '{file}'")).await;
+        self.session.client.batch_execute(&format!("COPY public.t FROM '{file}' WHERE {condition}")).await
+    }
 }
