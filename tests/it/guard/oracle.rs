@@ -167,8 +167,8 @@ impl Bench {
 }
 
 fn batches() -> usize {
-    // 80 batches of 250 rows; more by hand.
-    std::env::var("ORACLE_BATCHES").ok().and_then(|text| text.parse().ok()).unwrap_or(80)
+    // 60 batches of 250 rows; more by hand.
+    std::env::var("ORACLE_BATCHES").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
 }
 
 #[tokio::test]
