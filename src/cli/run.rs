@@ -1,9 +1,5 @@
 //! `chronoguard run`: the proxy.
 
-use std::path::PathBuf;
-
-use clap::ValueEnum;
-
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Error, Exit, Outcome};
@@ -17,35 +13,12 @@ use crate::{
 /// Flags win over `CHRONOGUARD_*` variables, those over the file. The variables are read with the file.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Configuration file
-    #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-    /// Where clients connect [default: 127.0.0.1:6432]
-    #[arg(long, value_name = "ADDR")]
-    pub(super) listen: Option<String>,
-    /// The PostgreSQL server [default: 127.0.0.1:5432]
-    #[arg(long, value_name = "HOST:PORT")]
-    pub(super) upstream: Option<String>,
-    /// A rule file, or a directory of them; may be repeated [default: rules/]
-    #[arg(long, value_name = "PATH")]
-    pub(super) rules: Vec<PathBuf>,
-    /// Where metrics and the status page are served [default: 127.0.0.1:9187]
-    #[arg(long, value_name = "ADDR")]
-    pub(super) admin: Option<String>,
-    /// How log lines look [default: text]
-    #[arg(long, value_name = "FORMAT")]
-    pub(super) log_format: Option<LogFormat>,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormat {
-    Text,
-    Json,
+    #[command(flatten)]
+    flags: Flags,
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    let settings = match Settings::from_process(&flags(&arguments)) {
+    let settings = match Settings::from_process(&arguments.flags) {
         Ok(settings) => settings,
         Err(mistakes) => {
             eprintln!("{mistakes}");
@@ -71,24 +44,6 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     }
     tracing::info!("stopped");
     Ok(Exit::Done)
-}
-
-fn flags(arguments: &Arguments) -> Flags {
-    Flags {
-        config: arguments.config.clone(),
-        listen: arguments.listen.clone(),
-        upstream: arguments.upstream.clone(),
-        rules: arguments.rules.iter().map(|p| p.to_string_lossy().into_owned()).collect(),
-        admin: arguments.admin.clone(),
-        log_format: arguments.log_format.map(|f| {
-            match f {
-                LogFormat::Text => "text",
-                LogFormat::Json => "json",
-            }
-            .to_owned()
-        }),
-        ..Flags::default()
-    }
 }
 
 /// SIGTERM and SIGINT, caught from the start, so that none is lost while everything is bound.
