@@ -148,6 +148,8 @@ const SCHEMA: &str = "
     CREATE TABLE parents (id bigint PRIMARY KEY, key text, created_at timestamptz);
     CREATE TABLE children (parent_id bigint, key text, created_at timestamptz, local_at timestamp);
     CREATE VIEW a_view AS SELECT * FROM conditions;
+    CREATE FUNCTION store() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TRIGGER instead INSTEAD OF INSERT ON a_view FOR EACH ROW EXECUTE FUNCTION store();
 ";
 
 #[tokio::test]

@@ -91,10 +91,12 @@ pub(super) fn relation(table: &TableRules, facts: &RelationFacts) -> Vec<Diagnos
         found.push(Diagnostic::warning(Code::Unguardable, table.place.clone(), message).over(&table.table).help(help));
     };
     match facts.kind {
-        'v' => warn(
-            format!("`{name}` is a view"),
-            "put the rules on the tables below it: they apply to writes through the view",
-        ),
+        'v' if facts.instead_of_trigger => {
+            warn(
+                format!("`{name}` is a view with INSTEAD OF triggers"),
+                "what they store cannot be judged; guard the tables below",
+            );
+        }
         'm' => warn(format!("`{name}` is a materialized view"), "it is never written by INSERT or UPDATE"),
         'f' => warn(
             format!("`{name}` is a foreign table, whose writes cannot be guarded"),

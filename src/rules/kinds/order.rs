@@ -57,6 +57,10 @@ fn read(cx: &mut Context, node: &Node, rule: &Fields<'_>, _: Owner<'_>) -> Optio
 
 /// `min_gap` says how far apart; `tolerance` and `strict` speak of the same thing in other words.
 fn exclusive(cx: &mut Context, rule: &Fields<'_>, strict: Option<bool>) -> bool {
+    if let (Some(true), Some(_), Some(at)) = (strict, rule.key_at("tolerance"), rule.key_at("strict")) {
+        let d = cx.warning(Code::NoEffect, at, "`strict` has next to no effect with `tolerance`: equal values pass");
+        cx.report::<()>(d.help("remove one of them"));
+    }
     let Some(min_gap) = rule.key_at("min_gap") else { return true };
     let mut ok = true;
     for (key, given) in [("tolerance", true), ("strict", strict == Some(true))] {

@@ -365,6 +365,53 @@ fn ten_thousand_rules_load() {
     assert_eq!(loaded(&text).counts.rules, 10_000);
 }
 
+/// The YAML blocks of a text in Markdown, each from its first line on.
+fn yaml_blocks(markdown: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut inside: Option<String> = None;
+    for line in markdown.lines() {
+        match (&mut inside, line) {
+            (None, "```yaml") => inside = Some(String::new()),
+            (Some(_), "```") => blocks.extend(inside.take()),
+            (Some(block), line) => *block += &format!("{line}\n"),
+            (None, _) => {}
+        }
+    }
+    blocks
+}
+
+#[test]
+fn the_examples_of_the_manual_load() {
+    let manual = include_str!("../../../docs/rules.md");
+    let of_kinds = [
+        include_str!("../kinds/check.rs"),
+        include_str!("../kinds/duration.rs"),
+        include_str!("../kinds/near_now.rs"),
+        include_str!("../kinds/order.rs"),
+        include_str!("../kinds/parent.rs"),
+        include_str!("../kinds/plausible.rs"),
+        include_str!("../kinds/require.rs"),
+    ];
+    let of_kinds = of_kinds.map(|source| {
+        let docs = source.lines().filter_map(|line| line.strip_prefix("//!"));
+        docs.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect::<String>()
+    });
+    let mut rules = 0;
+    for block in std::iter::once(manual.to_owned()).chain(of_kinds).flat_map(|text| yaml_blocks(&text)) {
+        let text = if block.starts_with("version:") {
+            block
+        } else if block.starts_with("tests:") {
+            // It names the rule of the first example.
+            format!("{}{block}", yaml_blocks(manual)[0])
+        } else {
+            let rules: String = block.lines().map(|line| format!("  {line}\n")).collect();
+            format!("version: 1\ntables:\n- table: t\n  rules:\n{rules}")
+        };
+        rules += loaded(&text).counts.rules;
+    }
+    assert_eq!(rules, 17);
+}
+
 /// Pieces of rule files, for texts that get past the parser.
 fn piece() -> impl Strategy<Value = String> {
     let words = vec![

@@ -100,3 +100,13 @@ fn deep_nesting_is_an_error() {
     assert!(parse(&"- ".repeat(100_000)).is_err());
     assert!(parse(&"{a: ".repeat(100_000)).is_err());
 }
+
+#[test]
+fn block_scalars_and_aliases_have_their_own_places() {
+    let entries = map("a: |\n  x\n  y\nb: >-\n  folded\n  text\nc: &n [p]\nd: *n\n");
+    assert_eq!(entries[0].1.value, Value::Text("x\ny\n".to_owned()));
+    assert_eq!((entries[0].1.at.line, entries[1].1.at.line), (2, 5));
+    assert_eq!(entries[1].1.value, Value::Text("folded text".to_owned()));
+    // An alias is where its text is: that is what a person must change.
+    assert_eq!((entries[3].0.at.line, entries[3].1.at.line), (8, 7));
+}

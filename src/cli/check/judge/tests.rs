@@ -125,7 +125,7 @@ fn relations_that_cannot_be_guarded_are_named() {
         facts
     };
     for changed in [
-        facts(|f| f.kind = 'v'),
+        facts(|f| (f.kind, f.instead_of_trigger) = ('v', true)),
         facts(|f| f.kind = 'm'),
         facts(|f| f.kind = 'f'),
         facts(|f| f.foreign_descendant = true),
