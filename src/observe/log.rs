@@ -191,7 +191,7 @@ where
 /// has fields that are lists ([`NESTED`]), which the stock format can only show as strings.
 struct JsonLine;
 
-/// Fields whose text is JSON already.
+/// Fields that are given as the display of a JSON text.
 const NESTED: &[&str] = &["columns", "key"];
 
 impl<S, N> FormatEvent<S, N> for JsonLine
@@ -235,8 +235,7 @@ impl Visit for Fields<'_> {
     }
 
     fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
-        let nested = NESTED.contains(&field.name()).then(|| serde_json::from_str(value).ok()).flatten();
-        self.put(field, nested.unwrap_or_else(|| value.into()));
+        self.put(field, value.into());
     }
 
     fn record_error(&mut self, field: &tracing::field::Field, error: &(dyn std::error::Error + 'static)) {
@@ -251,7 +250,9 @@ impl Visit for Fields<'_> {
     }
 
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}").into());
+        let text = format!("{value:?}");
+        let nested = NESTED.contains(&field.name()).then(|| serde_json::from_str(&text).ok()).flatten();
+        self.put(field, nested.unwrap_or_else(|| text.into()));
     }
 }
 
@@ -287,7 +288,7 @@ mod tests {
 
     #[test]
     fn only_the_named_fields_are_read_as_json() {
-        let text = capture(LogFormat::Json, || tracing::info!(columns = "[1]", key = "not json", user = "[1]"));
+        let text = capture(LogFormat::Json, || tracing::info!(columns = %"[1]", key = %"not json", user = %"[1]"));
         let line: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(line["columns"], serde_json::json!([1]));
         assert_eq!(line["key"], "not json");

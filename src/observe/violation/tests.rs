@@ -76,7 +76,8 @@ fn the_json_log_has_every_field_of_the_contract() {
 fn the_text_log_has_rule_and_values() {
     let log = ViolationLog::new(LogLimits::default());
     let text = capture(LogFormat::Text, || log.statement(context()).violation(|| finding("executions_order")));
-    for part in ["WARN", "timestamp rule violated", "executions_order", "created_at", "0123456789abcdef"] {
+    let columns = r#"columns=[{"column":"created_at","new":"2026-01-01 00:00:00.02+00"},"#;
+    for part in ["WARN", "timestamp rule violated", "executions_order", columns, "0123456789abcdef"] {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
 }
