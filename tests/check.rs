@@ -1,5 +1,7 @@
 //! `chronoguard check` as people and CI jobs run it. Expected outputs are files beside the rule files; `UPDATE_EXPECTED=1` writes them anew.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests; clippy.toml allows it in the tests themselves")]
+
 mod support;
 
 use std::{
