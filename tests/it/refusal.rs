@@ -76,6 +76,20 @@ fn the_fields_of_a_refusal() {
 }
 
 #[test]
+fn the_hint_of_a_diagnosed_cause() {
+    let rules = REJECT.replace("        hint: ask the clock only once\n", "");
+    let guarded = Guarded::with_schema(&rules, "ALTER TABLE ex ALTER created_at SET DEFAULT now()");
+    let mut talk = guarded.login();
+    // `created_at` is left to its default, which comes later than the explicit start.
+    let replies = talk.query("INSERT INTO ex (id, started_at) VALUES (101, now() - interval '20 ms')");
+    let error = error(&replies);
+    assert_eq!((error.field('C'), error.field('n')), ("23514".into(), "ex_order".into()));
+    let hint = error.field('H');
+    assert!(hint.contains("created_at") && hint.contains("started_at"), "{hint}");
+    guarded.proxy.await_metric("violations_total", &[("cause", "default_after_explicit")], 1.0);
+}
+
+#[test]
 fn good_writes_pass_and_are_counted() {
     let guarded = Guarded::new(REJECT);
     let mut talk = guarded.login();

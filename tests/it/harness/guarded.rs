@@ -11,6 +11,7 @@ tables:
     rules:
       - name: ex_order
         order: [created_at, started_at, completed_at]
+        hint: ask the clock only once
 ";
 
 /// A proxy, a database, and the direct way to it.
@@ -86,7 +87,6 @@ pub fn assert_refused_by(replies: &[Message], schema: &str, table: &str, rule: &
     assert_eq!(field('M'), format!("new row for relation \"{table}\" violates timestamp rule \"{rule}\""));
     assert_eq!((field('s'), field('t'), field('n')), (schema, table, rule), "{error}");
     assert!(!field('D').is_empty(), "a detail: {error}");
-    assert!(!field('H').is_empty(), "a hint: {error}");
     for (code, value) in &fields {
         assert!(!value.contains("int4in") && !value.contains("pg_catalog."), "field {code} shows the guard: {error}");
     }
@@ -98,6 +98,7 @@ pub fn assert_refused_by(replies: &[Message], schema: &str, table: &str, rule: &
 /// The replies hold the refusal of `ex_order`.
 pub fn assert_refused(replies: &[Message]) {
     assert_refused_by(replies, "public", "ex", "ex_order");
+    assert_eq!(talk::error(replies).field('H'), "ask the clock only once");
 }
 
 /// The connection still works, in the given transaction status.

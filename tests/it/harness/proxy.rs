@@ -35,7 +35,9 @@ impl Proxy {
     /// With more arguments.
     pub fn with(upstream: SocketAddr, rules: &str, arguments: &[&str]) -> Self {
         let rules = file("rules.yaml", rules);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_chronoguard"))
+        // Another build of the program (a release build) may be put to the same tests.
+        let program = std::env::var_os("CHRONOGUARD_IT_BINARY").unwrap_or(env!("CARGO_BIN_EXE_chronoguard").into());
+        let mut child = Command::new(program)
             .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", &upstream.to_string()])
             .arg("--rules")
             .arg(&rules.1)
