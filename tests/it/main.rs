@@ -7,6 +7,7 @@ mod bad_input;
 mod catalog;
 mod clients;
 mod differential;
+mod documents;
 mod guard;
 mod harness;
 mod never_harm;
