@@ -49,3 +49,16 @@ fn links_lead_to_files_and_headings_that_exist() {
     }
     assert!(checked > 40, "only {checked} links were found");
 }
+
+#[test]
+fn the_rule_file_of_the_readme_has_no_mistakes() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("```yaml\n").unwrap();
+    let (rules, _) = rest.split_once("```").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("executions.yaml");
+    std::fs::write(&path, rules).unwrap();
+    let loaded = chronoguard::rules::load::load(&[path]).unwrap();
+    assert_eq!(loaded.set.tables[0].rules.len(), 4);
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+}
