@@ -342,13 +342,13 @@ impl Exchange {
             return Ok(());
         }
         self.queue.pop();
-        self.failed_since_ready &= false;
+        let failed = std::mem::take(&mut self.failed_since_ready);
         if !self.started {
             self.started = true;
             self.open.opened();
         }
         if self.transaction == Transaction::Idle {
-            let taken_back = before == Transaction::Failed || self.failed_since_ready;
+            let taken_back = before == Transaction::Failed || failed;
             self.writes.end(if taken_back { WriteResult::RolledBack } else { WriteResult::Committed });
             if std::mem::take(&mut self.names_changed) {
                 self.names.forget();

@@ -190,7 +190,8 @@ impl Relay {
             self.server_open = false;
             let left = self.exchange.server_closed(&mut scratch.to_client);
             self.deliver(cx, scratch)?;
-            return left.map(|()| true);
+            // A client that went away without Terminate is why the server went too.
+            return if self.client_open { left.map(|()| true) } else { Ok(true) };
         }
         let seen = self.exchange.backend(&scratch.read[..n], &mut scratch.to_client, &mut scratch.to_server);
         self.deliver(cx, scratch)?;

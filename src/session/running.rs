@@ -301,6 +301,9 @@ impl Running {
             Some(Verb::Savepoint(name)) => teller.writes.savepoint(name),
             Some(Verb::RollbackTo(name)) => teller.writes.rollback_to(name),
             Some(Verb::Rollback) => teller.writes.end(WriteResult::RolledBack),
+            // The COMMIT of a failed transaction is answered by ROLLBACK.
+            Some(Verb::Commit) if command == b"ROLLBACK" => teller.writes.end(WriteResult::RolledBack),
+            Some(Verb::Commit) => teller.writes.end(WriteResult::Committed),
             _ => {}
         }
         self.next();

@@ -11,5 +11,6 @@ mod documents;
 mod guard;
 mod harness;
 mod never_harm;
+mod observability;
 mod refusal;
 mod scratch;

@@ -128,7 +128,10 @@ fn collect(from: impl std::io::Read + Send + 'static, log: Arc<Mutex<Vec<String>
     });
 }
 
-/// The value of `name=` in a log line, if it is an address.
+/// The value of a field in a log line of either format, if it is an address.
 fn field(line: &str, name: &str) -> Option<SocketAddr> {
+    if let Some((_, rest)) = line.split_once(&format!("\"{name}\":\"")) {
+        return rest.split('"').next()?.parse().ok();
+    }
     line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
 }
