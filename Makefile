@@ -54,7 +54,7 @@ clippy:
 
 .PHONY: doc
 doc:
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --no-deps --document-private-items
 
 .PHONY: bench
 bench: ## Measure chronoguard beside other relays and in-database checks; BENCH="--quick" or "--long"

@@ -43,9 +43,9 @@ pub struct StatementContext {
     /// Kind of the write.
     #[serde(serialize_with = "operation_name")]
     pub operation: Operation,
-    /// [`super::fingerprint`] of the client's text.
+    /// [`super::fingerprint()`] of the client's text.
     pub fingerprint: String,
-    /// [`super::traceparent`] of the client's text.
+    /// [`super::traceparent()`] of the client's text.
     pub traceparent: Option<String>,
     /// `RuleSet::hash` of the rules that judged it.
     pub config_hash: String,

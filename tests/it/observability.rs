@@ -1,6 +1,9 @@
 //! What an operator sees: metrics of real traffic, the violation log, the admin endpoints, draining.
 
-use std::net::TcpStream;
+use std::{
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -217,6 +220,15 @@ fn ready_asks_the_server() {
     assert_eq!(http(nobody.admin, "GET", "/-/healthy").0, 200);
 }
 
+/// Waits for something that is under way.
+fn until(mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < deadline, "it never happened");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn sigterm_lets_sessions_finish_and_takes_no_new_ones() {
     let guarded = Guarded::new(OBSERVE);
@@ -226,19 +238,13 @@ fn sigterm_lets_sessions_finish_and_takes_no_new_ones() {
     talk.run(&good(101));
     let pid = rustix::process::Pid::from_raw(proxy.pid().cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    while http(proxy.admin, "GET", "/-/ready").0 != 503 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    while TcpStream::connect(proxy.addr).is_ok() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    until(|| http(proxy.admin, "GET", "/-/ready").0 == 503);
+    until(|| TcpStream::connect(proxy.addr).is_err());
     talk.run(&good(102));
     talk.run("COMMIT");
     assert!(proxy.alive());
     talk.terminate();
-    while proxy.alive() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    until(|| !proxy.alive());
     assert!(proxy.log().contains("stopped"), "{}", proxy.log());
     let landed = cluster().direct(&guarded.database).value("SELECT count(*) FROM ex WHERE id > 100");
     assert_eq!(landed, "2");
