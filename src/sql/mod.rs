@@ -1,5 +1,6 @@
 //! SQL text: scanned for names, located, spliced. No I/O, no rules.
 
+pub mod cache;
 pub mod lex;
 pub mod locate;
 pub mod name;
