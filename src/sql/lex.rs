@@ -5,6 +5,9 @@
 //! Comments are skipped. A text that ends inside a string, a quoted name or a comment gives one last [`Kind::Unterminated`] token; the server
 //! refuses such a text as a whole.
 //!
+//! Why not sqlparser's tokenizer: it makes a `String` of every word, string and number and takes a `&str`. Over an `IN` list of 10.9 MB (`benches/lex.rs`, one run side by side)
+//! it took 564 ms, this one 56 ms; and it knows neither byte offsets nor string continuation nor the server's rule for where an operator ends.
+//!
 //! Source: PostgreSQL `src/backend/parser/scan.l` (15 to 18); docs `sql-syntax-lexical.html`. Where versions differ (`1_000`, `0x1F`) the newest is followed:
 //! for older ones such a text is an error or the same sequence of clauses.
 

@@ -249,8 +249,8 @@ impl<'a> Reader<'a> {
             Kind::Str | Kind::Number | Kind::Param => literal(Some("?column?")),
             // `(a)` is called `a`, `(SELECT …)` after its column.
             Kind::Char(b'(') => Some(Operand { kind: ItemKind::Expr, name: None }),
-            Kind::Ident if matches!(tok.word, Word::True | Word::False) => literal(Some("bool")),
-            Kind::Ident if tok.word == Word::Null => literal(Some("?column?")),
+            // Before 15 booleans are called `bool`.
+            Kind::Ident if matches!(tok.word, Word::True | Word::False | Word::Null) => literal(Some("?column?")),
             Kind::Ident | Kind::Quoted | Kind::UnicodeIdent => self.path(tok),
             _ => None,
         }

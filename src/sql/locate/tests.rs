@@ -317,7 +317,7 @@ fn returning_items() {
     implied("t.\"B\"", Column, Some("B"));
     implied("1", Literal, Some("?column?"));
     implied("$1", Literal, Some("?column?"));
-    implied("true", Literal, Some("bool"));
+    implied("true", Literal, Some("?column?"));
     implied("f(a, b)", Expr, Some("f"));
     implied("pg_catalog.f()", Expr, Some("f"));
     implied("coalesce(a, b)", Expr, Some("coalesce"));
