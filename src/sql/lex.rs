@@ -305,15 +305,13 @@ impl<'t> Lexer<'t> {
             let rest = self.text.get(i..)?;
             let hop = if backslash { memchr::memchr2(b'\'', b'\\', rest) } else { memchr::memchr(b'\'', rest) };
             i += hop?;
-            if self.text[i] == b'\\' {
+            if self.text[i] == b'\\' || self.at(i + 1) == b'\'' {
                 i += 2;
-            } else if self.at(i + 1) == b'\'' {
-                i += 2;
-            } else {
-                match self.continuation(i + 1) {
-                    Some(next) => i = next,
-                    None => return Some(i + 1),
-                }
+                continue;
+            }
+            match self.continuation(i + 1) {
+                Some(next) => i = next,
+                None => return Some(i + 1),
             }
         }
     }

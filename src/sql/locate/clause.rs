@@ -67,11 +67,7 @@ impl Locator<'_> {
                 Word::With if !*started => self.frames.push(Frame::With { state: With::Name, main: None }),
                 Word::Select | Word::Values | Word::Table => *started = true,
                 Word::Cross | Word::Natural => *no_condition = true,
-                Word::Join => {
-                    if !std::mem::take(no_condition) {
-                        *joins += 1;
-                    }
-                }
+                Word::Join => *joins += usize::from(!std::mem::take(no_condition)),
                 Word::On if *joins > 0 => *joins -= 1,
                 Word::Using => *joins = joins.saturating_sub(1),
                 Word::On if self.input.next_is(Word::Conflict) => open.phase = Phase::Conflict { fresh: true },
@@ -130,10 +126,9 @@ impl Locator<'_> {
         let Some(open) = self.open.last_mut() else { return false };
         match &mut open.phase {
             Phase::InsertBody { started, .. } => *started = true,
-            Phase::Conflict { fresh } => {
-                if std::mem::take(fresh) {
-                    self.conflict_target();
-                }
+            Phase::Conflict { fresh: fresh @ true } => {
+                *fresh = false;
+                self.conflict_target();
             }
             Phase::Set { conflict, at_item: at_item @ true } if tok.is(b'(') => {
                 *at_item = false;

@@ -199,6 +199,7 @@ fn verbs() {
         ("SET LOCAL ROLE x", Verb::ChangesNames),
         ("SET SESSION AUTHORIZATION x", Verb::ChangesNames),
         ("SET SESSION AUTHORIZATION DEFAULT", Verb::ChangesNames),
+        ("SET LOCAL SESSION AUTHORIZATION x", Verb::ChangesNames),
         ("SET SCHEMA 'x'", Verb::ChangesNames),
         ("SET statement_timeout = 0", Verb::Plain),
         ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", Verb::Plain),

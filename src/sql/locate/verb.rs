@@ -124,8 +124,8 @@ impl Locator<'_> {
 
     /// After `SET` or `RESET`.
     fn setting(&mut self) -> Verb {
-        if self.input.peek_is(Word::Session) && self.input.peek_after(1).is_some_and(|t| t.kind == Kind::Ident)
-            || self.input.peek_is(Word::Local) && self.input.peek_after(1).is_some_and(|t| t.is_name())
+        while matches!(self.input.peek_word(), Word::Session | Word::Local)
+            && self.input.peek_after(1).is_some_and(|t| t.is_name())
         {
             self.input.next();
         }

@@ -7,7 +7,7 @@ use chronoguard::sql::{
     lex::{Kind, Lexer},
     locate::{Located, locate},
     splice::{Edit, NoPlace, place_guard, splice},
-    write::{ItemKind, LexOptions, Operation, Place, Write},
+    write::{ItemKind, LexOptions, Operation, Place, Verb, Write},
 };
 use oracle::{
     suite::{Text, texts},
@@ -448,4 +448,83 @@ fn output_lists_are_read_and_folded_as_the_parser_reads_them() {
     }
     assert!(report.counts["folded"] > 8_000);
     report.finish("output lists");
+}
+
+/// What the parser says the session must know of a statement; `None`: nothing in particular.
+fn verb(kind: &str, node: &Value) -> Option<Verb> {
+    let name = |key: &str| node[key].as_str().unwrap_or_default().to_owned();
+    Some(match kind {
+        "TransactionStmt" => match node["kind"].as_i64()? {
+            1 | 2 => Verb::Begin,
+            3 | 8 => Verb::Commit,
+            4 => Verb::Rollback,
+            5 => Verb::Savepoint(name("savepoint_name")),
+            6 => Verb::Release(name("savepoint_name")),
+            7 => Verb::RollbackTo(name("savepoint_name")),
+            _ => Verb::Plain,
+        },
+        "PrepareStmt" => Verb::Prepare(name("name")),
+        "ExecuteStmt" => Verb::Execute { name: name("name"), wrapped: false },
+        "DeallocateStmt" => Verb::Deallocate(Some(name("name")).filter(|n| !n.is_empty())),
+        "CopyStmt" => Verb::Copy,
+        "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" | "LockStmt" | "VacuumStmt" => {
+            Verb::Plain
+        }
+        "CreateTableAsStmt" if node["query"]["node"].get("ExecuteStmt").is_some() => {
+            let name = node["query"]["node"]["ExecuteStmt"]["name"].as_str()?.to_owned();
+            Verb::Execute { name, wrapped: true }
+        }
+        _ => return None,
+    })
+}
+
+/// The statement may change what a name means, for all the tree tells.
+fn changes_names(kind: &str, node: &Value) -> bool {
+    const SETTINGS: &[&str] = &[
+        "search_path",
+        "role",
+        "session_authorization",
+        "row_security",
+        "client_min_messages",
+        "standard_conforming_strings",
+    ];
+    let starts = [
+        "Create", "Alter", "Drop", "Grant", "Rename", "Define", "View", "Do", "Call", "Discard", "Rule", "Import",
+        "Index",
+    ];
+    match kind {
+        "VariableSetStmt" => SETTINGS.contains(&node["name"].as_str().unwrap_or_default()) || node["kind"] == 6,
+        "SelectStmt" => {
+            let text = node.to_string();
+            text.contains("\"sval\":\"set_config\"") || !node["into_clause"].is_null()
+        }
+        _ => starts.iter().any(|s| kind.starts_with(s)),
+    }
+}
+
+#[test]
+fn the_session_learns_what_it_must_know() {
+    let mut report = Report::default();
+    for Parsed { text, tree, found } in &parsed() {
+        let statements = tree.as_array().map(Vec::as_slice).unwrap_or_default();
+        for (got, want) in found.statements.iter().zip(statements) {
+            let Some((kind, node)) = want["stmt"]["node"].as_object().and_then(|o| o.iter().next()) else { continue };
+            report.count(kind.clone());
+            let may = changes_names(kind, node);
+            match verb(kind, node) {
+                Some(Verb::Plain) if may || got.changes_names => {}
+                Some(want) if want != got.verb => report.differs(text, format!("verb {:?}, parsed {want:?}", got.verb)),
+                _ => {}
+            }
+            if may && !got.changes_names {
+                report.differs(text, "it may change names");
+            }
+        }
+    }
+    for kind in
+        ["TransactionStmt", "PrepareStmt", "ExecuteStmt", "DeallocateStmt", "VariableSetStmt", "CreateTableAsStmt"]
+    {
+        assert!(report.counts.contains_key(kind), "no {kind} in the suite");
+    }
+    report.finish("verbs");
 }
