@@ -24,7 +24,7 @@ use crate::{
         diagnostic::Diagnostic,
         load::{self, Loaded},
     },
-    session::{Breakers, Context, Databases},
+    session::{Breakers, Context, Databases, PlanCache},
 };
 
 /// Why the proxy could not start.
@@ -108,6 +108,7 @@ impl Proxy {
             message_cap: settings.message_cap,
             mark: format!("{:016x}", rand::random::<u64>()),
             databases: Databases::default(),
+            plans: PlanCache::default(),
             breakers: Breakers::default(),
         });
         let workers = Workers::start(settings.threads, &context)?;

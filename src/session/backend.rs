@@ -1,7 +1,5 @@
 //! What the server answers: forwarded as it came, but for the replies to guarded statements and to questions of our own.
 
-use std::sync::Arc;
-
 use super::{
     SessionError,
     exchange::{Exchange, Transaction, by},
@@ -277,8 +275,7 @@ impl Exchange {
             About::Facts(inquiry, identified) => {
                 let resolved = question::decode_resolved(&answer.ok_or(QuestionError::NoAnswer)?, &inquiry.asked())?;
                 for (((key, _), identified), resolved) in inquiry.0.into_iter().zip(identified).zip(resolved) {
-                    let resolved = Arc::new(resolved);
-                    self.context.databases.keep(database, identified, &resolved);
+                    let resolved = self.context.databases.keep(database, identified, resolved);
                     self.names.learn(key, resolved);
                 }
                 Ok(None)

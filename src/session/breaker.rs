@@ -23,6 +23,11 @@ impl Breakers {
         self.0.lock().remove(&(table.to_owned(), role.to_owned()));
     }
 
+    /// Whether any is.
+    pub(super) fn any_open(&self) -> bool {
+        !self.0.lock().is_empty()
+    }
+
     /// Whether it is open. One whose time is over closes now; the second value says that this call closed the table's last one.
     pub(super) fn is_open(&self, table: &str, role: &str) -> (bool, bool) {
         let mut open = self.0.lock();

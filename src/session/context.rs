@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 
-use super::{breaker::Breakers, names::Databases};
+use super::{breaker::Breakers, names::Databases, planner::PlanCache};
 use crate::{
     observe::{Metrics, SessionContext, ViolationLog},
     rules::set::RuleSet,
@@ -30,6 +30,8 @@ pub struct Context {
     pub mark: String,
     /// Names by database.
     pub databases: Databases,
+    /// Plans of texts seen lately.
+    pub plans: PlanCache,
     /// Guards that broke statements.
     pub breakers: Breakers,
 }

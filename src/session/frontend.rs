@@ -5,15 +5,18 @@ use std::{sync::Arc, time::Instant};
 use super::{
     SessionError,
     exchange::{Exchange, Transaction, by},
-    names::{About, Question},
+    names::{About, Inquiry, NameKey, Question},
     owed::Owed,
-    plan::{Column, Fate, Plan},
+    plan::{Column, Fate, Plan, PlannedWrite},
     planner::Planning,
     prepared::{Prepared, Shelf, Step, Undo},
     running::Running,
 };
 use crate::{
-    catalog::{facts::QualifiedName, question},
+    catalog::{
+        facts::{QualifiedName, Resolved},
+        question,
+    },
     guard::Reason,
     observe::{Side, metrics::UNKNOWN_TABLE},
     wire::{
@@ -33,6 +36,15 @@ pub(super) enum Sent {
     Yes,
     /// It waits for the answer to a question that now goes first.
     Held,
+}
+
+/// Whether a prepared statement still fits.
+enum Freshness {
+    Current,
+    /// It must be prepared anew.
+    Outdated,
+    /// What its names mean must be asked first.
+    Unknown(Inquiry),
 }
 
 /// How a message is to be handled.
@@ -210,7 +222,7 @@ impl Exchange {
                 let parse = frontend::parse(message).map_err(wrong)?;
                 return Ok(self.parse_message(message, parse, to_server));
             }
-            tag::BIND => self.bind_message(message, to_server)?,
+            tag::BIND => return self.bind_message(message, to_server),
             tag::DESCRIBE => {
                 let column = match frontend::named(message).map_err(wrong)? {
                     Named::Statement(name) => self.shelves.statement(name),
@@ -326,14 +338,21 @@ impl Exchange {
         Sent::Yes
     }
 
-    pub(super) fn bind_message(&mut self, message: &[u8], to_server: &mut Vec<u8>) -> Result<(), SessionError> {
+    pub(super) fn bind_message(&mut self, message: &[u8], to_server: &mut Vec<u8>) -> Result<Sent, SessionError> {
         let view = frontend::bind(message).map_err(by(Side::Client))?;
-        if !self.hiding && self.second_run.is_none() && self.is_outdated(view.statement) {
-            self.prepare_again(message, to_server);
+        if !self.hiding && self.second_run.is_none() {
+            match self.freshness(view.statement) {
+                Freshness::Current => {}
+                Freshness::Outdated => self.prepare_again(message, to_server),
+                Freshness::Unknown(inquiry) => {
+                    self.ask(About::Identity(inquiry), to_server);
+                    return Ok(Sent::Held);
+                }
+            }
         }
         let prepared = self.shelves.statement(view.statement).cloned();
         let body = prepared.as_ref().map(|p| Arc::clone(&p.planned.body));
-        let guarded = body.as_ref().is_some_and(|b| !b.guarded().is_empty());
+        let guarded = body.as_ref().is_some_and(|b| b.has_guard());
         self.batch.start(self.transaction, self.queue.is_empty(), self.pipeline_open, guarded);
         let mut undo = Undo::default();
         self.shelves.set(Shelf::Portals, view.portal, prepared.clone(), &mut undo);
@@ -346,21 +365,36 @@ impl Exchange {
                 self.send(message, &sent, owed, to_server);
             }
         }
-        Ok(())
+        Ok(Sent::Yes)
     }
 
-    /// A statement prepared by `Parse` for other rules than are in force, or without the guard that broke it.
-    fn is_outdated(&mut self, statement: &[u8]) -> bool {
-        let Some(plan) = self.shelves.statement(statement).and_then(|p| p.plan.clone()) else { return false };
+    /// Whether a prepared statement is still what it would be if it were prepared now: by the same rules, for the same relations and the same role.
+    /// The server analyzes it anew by itself where names have changed their meaning; its guard must follow.
+    fn freshness(&mut self, statement: &[u8]) -> Freshness {
+        let Some(plan) = self.shelves.statement(statement).and_then(|p| p.plan.clone()) else {
+            return Freshness::Current;
+        };
         self.follow_reload();
-        if self.transaction == Transaction::Failed {
-            return false;
+        let may_ask = !std::mem::take(&mut self.unanswerable);
+        if self.transaction == Transaction::Failed && self.queue.is_empty() {
+            return Freshness::Current;
         }
-        let breaker = |write: &Arc<super::plan::PlannedWrite>| {
+        let closed = |write: &Arc<PlannedWrite>| {
             matches!(write.fate, Fate::Unguardable(Reason::BreakerOpen))
                 && !self.context.breakers.is_open(write.metrics.name(), &write.role).0
         };
-        !Arc::ptr_eq(&plan.rules, &self.rules) || plan.statements.iter().any(|s| s.body.writes.iter().any(breaker))
+        if !Arc::ptr_eq(&plan.rules, &self.rules) || plan.statements.iter().any(|s| s.body.writes.iter().any(closed)) {
+            return Freshness::Outdated;
+        }
+        let unknown: Vec<_> = plan.names.iter().map(|(key, _)| key).filter(|k| self.names.get(k).is_none()).collect();
+        if !unknown.is_empty() {
+            // Without an answer it stays as it is; its guard checks which relation it meets.
+            return if may_ask { Freshness::Unknown(self.database.inquiry(unknown)) } else { Freshness::Current };
+        }
+        let same = |(key, resolved): &(NameKey, Arc<Resolved>)| {
+            self.names.get(key).is_some_and(|known| Arc::ptr_eq(known, resolved) || known == resolved)
+        };
+        if plan.names.iter().all(same) { Freshness::Current } else { Freshness::Outdated }
     }
 
     fn execute_message(&mut self, message: &[u8], to_server: &mut Vec<u8>) -> Result<(), SessionError> {

@@ -35,6 +35,7 @@ pub use breaker::Breakers;
 pub use context::Context;
 pub use error::SessionError;
 pub use names::Databases;
+pub use planner::PlanCache;
 
 use self::{context::Identity, exchange::Exchange, relay::Relay, startup::Startup};
 use crate::observe::Side;

@@ -123,20 +123,29 @@ impl DatabaseNames {
 
     /// The guarded tables that a write to this may be one to. The catalog part of `db.schema.table` can only be the session's own database.
     pub(super) fn concerns(&self, target: &Target) -> impl Iterator<Item = &Arc<TableRules>> {
+        self.concerned(target.schema.as_deref(), &target.name)
+    }
+
+    fn concerned(&self, schema: Option<&str>, name: &str) -> impl Iterator<Item = &Arc<TableRules>> {
         // A temporary schema holds no guarded table, but a temporary view over one may be in it.
-        let any_schema = target.schema.as_deref().is_none_or(|schema| schema == "pg_temp");
+        let any_schema = schema.is_none_or(|schema| schema == "pg_temp");
         self.names
-            .get(&target.name)
+            .get(name)
             .into_iter()
             .flatten()
-            .filter(move |(schema, _)| any_schema || target.schema.as_deref() == Some(schema))
+            .filter(move |(of, _)| any_schema || schema == Some(of))
             .map(|(_, table)| table)
     }
 
+    /// Whether there is any.
+    pub(super) fn may_concern(&self, target: &Target) -> bool {
+        self.concerns(target).next().is_some()
+    }
+
     /// The parents that the rules of these names look at.
-    pub(super) fn inquiry(&self, targets: &[Target]) -> Inquiry {
-        let with_parents = |target: &Target| {
-            let rules = self.concerns(target).flat_map(|table| &table.rules);
+    pub(super) fn inquiry<'n>(&self, names: impl IntoIterator<Item = &'n NameKey>) -> Inquiry {
+        let with_parents = |key: &NameKey| {
+            let rules = self.concerned(key.schema.as_deref(), &key.name).flat_map(|table| &table.rules);
             let mut parents: Vec<QualifiedName> = rules
                 .filter_map(|rule| match &rule.kind {
                     Kind::Parent(parent) => {
@@ -147,9 +156,9 @@ impl DatabaseNames {
                 .collect();
             parents.sort();
             parents.dedup();
-            (NameKey::of(target), parents)
+            (key.clone(), parents)
         };
-        Inquiry(targets.iter().map(with_parents).collect())
+        Inquiry(names.into_iter().map(with_parents).collect())
     }
 
     /// The server should be asked (again) which other relations lead to the guarded tables.
@@ -200,15 +209,21 @@ impl Databases {
         (learned.elapsed() < BELIEVED).then(|| Arc::clone(resolved))
     }
 
-    /// Keeps what was said of a relation in this state. The oldest are dropped where there are too many.
-    pub(super) fn keep(&self, database: &str, identified: Identified, resolved: &Arc<Resolved>) {
+    /// Keeps what was said of a relation in this state. Where that is what was known, the known value goes on, so that what was made of it does.
+    pub(super) fn keep(&self, database: &str, identified: Identified, resolved: Resolved) -> Arc<Resolved> {
         let mut facts = self.facts.write();
         if facts.len() >= MOST_FACTS {
             facts.retain(|_, (_, learned)| learned.elapsed() < BELIEVED);
         }
+        let key = (database.to_owned(), identified);
+        let resolved = match facts.get(&key) {
+            Some((known, _)) if **known == resolved => Arc::clone(known),
+            _ => Arc::new(resolved),
+        };
         if facts.len() < MOST_FACTS {
-            facts.insert((database.to_owned(), identified), (Arc::clone(resolved), Instant::now()));
+            facts.insert(key, (Arc::clone(&resolved), Instant::now()));
         }
+        resolved
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::prepared::Prepared;
+use super::{names::NameKey, prepared::Prepared};
 use crate::{
+    catalog::facts::Resolved,
     guard::{Guard, Reason},
     observe::TableMetrics,
     rules::set::{RuleSet, TableRules},
@@ -22,8 +23,10 @@ pub(super) struct Plan {
     pub(super) rules: Arc<RuleSet>,
     /// What is sent instead. `None`: the client's text.
     pub(super) spliced: Option<Spliced>,
+    /// What its names meant.
+    pub(super) names: Arc<[(NameKey, Arc<Resolved>)]>,
     /// The statements of the text, in order.
-    pub(super) statements: Vec<Planned>,
+    pub(super) statements: Arc<[Planned]>,
 }
 
 impl Plan {
@@ -44,6 +47,8 @@ pub(super) struct Planned {
     pub(super) prepares: Option<Arc<Prepared>>,
     /// It may change what names mean.
     pub(super) changes: bool,
+    /// It writes to a name that could mean a guarded table, and now means none.
+    pub(super) watched: bool,
 }
 
 impl Planned {
@@ -51,6 +56,7 @@ impl Planned {
     pub(super) fn concerns(&self) -> bool {
         !self.body.writes.is_empty()
             || self.changes
+            || self.watched
             || matches!(
                 self.verb,
                 Verb::Prepare(_) | Verb::Deallocate(_) | Verb::Savepoint(_) | Verb::RollbackTo(_) | Verb::Rollback
@@ -70,6 +76,11 @@ pub(super) struct Body {
 impl Body {
     /// Of a statement that does not concern us.
     pub(super) const EMPTY: Self = Self { column: Column::None, writes: Vec::new() };
+
+    /// A guard stands in it.
+    pub(super) fn has_guard(&self) -> bool {
+        self.writes.iter().any(|w| matches!(w.fate, Fate::Guarded(_)))
+    }
 
     /// The tables with a guard, each with the role it was made for.
     pub(super) fn guarded(&self) -> Vec<(String, String)> {

@@ -4,20 +4,68 @@ use std::sync::Arc;
 
 use super::{
     exchange::Exchange,
-    names::{Inquiry, NameKey, rules_for},
+    names::{DatabaseNames, Inquiry, NameKey, rules_for},
     plan::{Body, Column, Fate, Plan, Planned, PlannedWrite},
     prepared::{Prepared, Shelf, Undo},
 };
 use crate::{
     catalog::facts::{RelationFacts, Resolved},
     guard::{Channel, Guard, Reason, Site, compile},
-    rules::set::{OnUnguardable, TableRules},
+    rules::set::{OnUnguardable, RuleSet, TableRules},
     sql::{
+        cache::TextCache,
         locate::locate,
-        splice::{Edit, NoPlace, place_guard, splice},
-        write::{Operation, Place, Statement, Target, Verb, Write},
+        splice::{Edit, NoPlace, place_guard, splice_at},
+        write::{Operation, Place, Statement, Verb, Write},
     },
 };
+
+/// Bytes that plans of texts may take, all sessions together.
+const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// The plans of texts seen lately, shared by all sessions.
+#[derive(Debug)]
+pub struct PlanCache(TextCache<PlanParts>);
+
+impl Default for PlanCache {
+    fn default() -> Self {
+        Self(TextCache::new(CACHE_BYTES))
+    }
+}
+
+/// A plan without its text, and all that it depends on.
+#[derive(Debug)]
+struct PlanParts {
+    rules: Arc<RuleSet>,
+    database: Arc<DatabaseNames>,
+    names: Arc<[(NameKey, Arc<Resolved>)]>,
+    /// Something in it must be noticed.
+    concerns: bool,
+    statements: Arc<[Planned]>,
+    /// Offsets count from the beginning of the text's body.
+    edits: Vec<Edit>,
+}
+
+impl PlanParts {
+    /// It depends on nothing but what is compared before it is used again.
+    fn is_lasting(&self) -> bool {
+        self.statements.iter().all(|statement| {
+            !matches!(statement.verb, Verb::Prepare(_) | Verb::Execute { .. })
+                && statement.body.writes.iter().all(|w| {
+                    let passing = [Reason::BreakerOpen, Reason::CatalogUnknown];
+                    !matches!(w.fate, Fate::Unguardable(r) | Fate::Refused(r) if passing.contains(&r))
+                })
+        })
+    }
+
+    /// Bytes it holds, roughly.
+    fn weight(&self) -> usize {
+        let edits: usize = self.edits.iter().map(|e| e.insert.len() + size_of::<Edit>()).sum();
+        // A write with its guard, its slots and its context.
+        let writes: usize = self.statements.iter().map(|s| 64 + s.body.writes.len() * 2_048).sum();
+        size_of::<Self>() + edits + writes
+    }
+}
 
 /// What to do with a text.
 pub(super) enum Planning {
@@ -38,6 +86,12 @@ impl Exchange {
         if !interest.names && !interest.session {
             return Planning::Plain;
         }
+        if let Some((base, kept)) = self.kept_plan(text) {
+            return match kept.concerns {
+                true => self.ready(text, base, &kept, undos.as_deref_mut()),
+                false => Planning::Plain,
+            };
+        }
         let located = locate(text, self.lex);
         let unknown = self.unknown_names(&located.statements);
         if may_ask && !unknown.is_empty() {
@@ -45,8 +99,10 @@ impl Exchange {
         }
         let mut edits = Vec::new();
         let mut statements = Vec::with_capacity(located.statements.len());
+        let mut changed = false;
         for statement in &located.statements {
-            let body = Arc::new(self.plan_statement(text, statement, &mut edits));
+            let body = Arc::new(self.plan_statement(text, statement, changed, &mut edits));
+            changed |= statement.changes_names;
             let planned = self.planned(text, statement, body);
             if let Some(undos) = &mut undos {
                 let mut undo = Undo::default();
@@ -55,30 +111,98 @@ impl Exchange {
             }
             statements.push(planned);
         }
-        if !statements.iter().any(Planned::concerns) {
-            return Planning::Plain;
+        let base = located.body.start;
+        for edit in &mut edits {
+            edit.at -= base;
         }
-        let spliced = (!edits.is_empty()).then(|| splice(text, &edits));
-        Planning::Ready(Arc::new(Plan { text: text.to_vec(), rules: Arc::clone(&self.rules), spliced, statements }))
+        let made = PlanParts {
+            rules: Arc::clone(&self.rules),
+            database: Arc::clone(&self.database),
+            names: self.names_in(&located.statements),
+            concerns: statements.iter().any(Planned::concerns),
+            statements: statements.into(),
+            edits,
+        };
+        let made = Arc::new(made);
+        if made.is_lasting() && self.ascii_safe {
+            let weight = made.weight();
+            self.context.plans.0.insert(text, self.lex, &located, Arc::clone(&made), weight);
+        }
+        match made.concerns {
+            true => self.ready(text, base, &made, None),
+            false => Planning::Plain,
+        }
+    }
+
+    /// The plan of these parts for this text. With `undos`, see [`Exchange::plan`].
+    fn ready(
+        &mut self,
+        text: &[u8],
+        base: usize,
+        parts: &PlanParts,
+        undos: Option<&mut Vec<Undo>>,
+    ) -> Planning {
+        if let Some(undos) = undos {
+            for planned in parts.statements.iter() {
+                let mut undo = Undo::default();
+                self.apply(planned, &mut undo);
+                undos.push(undo);
+            }
+        }
+        let spliced = (!parts.edits.is_empty()).then(|| splice_at(text, base, &parts.edits));
+        let statements = Arc::clone(&parts.statements);
+        Planning::Ready(Arc::new(Plan {
+            text: text.to_vec(),
+            rules: Arc::clone(&parts.rules),
+            spliced,
+            names: Arc::clone(&parts.names),
+            statements,
+        }))
+    }
+
+    /// A plan made before for this text, comments around it aside, if everything it depends on is as it was; and where the text's body begins.
+    fn kept_plan(&self, text: &[u8]) -> Option<(usize, Arc<PlanParts>)> {
+        if !self.ascii_safe || self.context.breakers.any_open() {
+            return None;
+        }
+        let (base, kept) = self.context.plans.0.get(text, self.lex)?;
+        let same_names = |(key, resolved): &(NameKey, Arc<Resolved>)| {
+            self.names.get(key).is_some_and(|known| Arc::ptr_eq(known, resolved))
+        };
+        let same = Arc::ptr_eq(&kept.rules, &self.rules)
+            && Arc::ptr_eq(&kept.database, &self.database)
+            && kept.names.iter().all(same_names);
+        same.then_some((base, kept))
+    }
+
+    /// What the names of these writes mean, those that may be guarded.
+    fn names_in(&self, statements: &[Statement]) -> Arc<[(NameKey, Arc<Resolved>)]> {
+        let writes = statements.iter().flat_map(|s| &s.writes);
+        writes
+            .filter(|w| self.database.may_concern(&w.target))
+            .filter_map(|w| {
+                let key = NameKey::of(&w.target);
+                let resolved = Arc::clone(self.names.get(&key)?);
+                Some((key, resolved))
+            })
+            .collect()
     }
 
     /// Targets of writes that may be to guarded tables and whose meaning is not known.
-    fn unknown_names(&self, statements: &[Statement]) -> Vec<Target> {
-        let mut unknown: Vec<Target> = Vec::new();
+    fn unknown_names(&self, statements: &[Statement]) -> Vec<NameKey> {
+        let mut unknown: Vec<NameKey> = Vec::new();
         for write in statements.iter().flat_map(|s| &s.writes) {
-            let target = &write.target;
-            if self.database.concerns(target).next().is_some()
-                && self.names.get(&NameKey::of(target)).is_none()
-                && !unknown.contains(target)
-            {
-                unknown.push(target.clone());
+            let key = NameKey::of(&write.target);
+            if self.database.may_concern(&write.target) && self.names.get(&key).is_none() && !unknown.contains(&key) {
+                unknown.push(key);
             }
         }
         unknown
     }
 
     /// Plans the writes of one statement and adds the edits that splice their guards in.
-    fn plan_statement(&self, text: &[u8], statement: &Statement, edits: &mut Vec<Edit>) -> Body {
+    /// `changed`: an earlier statement of the text may have changed what names mean.
+    fn plan_statement(&self, text: &[u8], statement: &Statement, changed: bool, edits: &mut Vec<Edit>) -> Body {
         let also_written: Vec<String> = statement.writes.iter().map(|w| w.target.name.clone()).collect();
         let mut body = Body { column: Column::None, writes: Vec::new() };
         let mut own = Vec::new();
@@ -86,7 +210,7 @@ impl Exchange {
             let mark = format!("{}.{number}", self.context.mark);
             let others: Vec<String> =
                 also_written.iter().enumerate().filter(|(n, _)| *n != number).map(|(_, name)| name.clone()).collect();
-            let Some(planned) = self.plan_write(text, write, mark, &others, &mut own) else { continue };
+            let Some(planned) = self.plan_write(text, write, mark, &others, changed, &mut own) else { continue };
             if planned.top && matches!(planned.fate, Fate::Guarded(_)) && write.operation != Operation::Copy {
                 body.column = if write.returning.is_some() { Column::Last } else { Column::Whole };
             }
@@ -109,18 +233,31 @@ impl Exchange {
         write: &Write,
         mark: String,
         also_written: &[String],
+        changed: bool,
         edits: &mut Vec<Edit>,
     ) -> Option<PlannedWrite> {
         let perhaps = self.database.concerns(&write.target).next()?;
         let resolved = self.names.get(&NameKey::of(&write.target));
         let (table, guarded) = match resolved {
             Some(resolved) => {
-                let relation = resolved.relation.as_ref()?;
-                let table = rules_for(&self.rules, &relation.lineage)
-                    .or_else(|| rules_for(&self.rules, &relation.view_bases))?;
-                (table, self.guard_write(text, write, &mark, also_written, table, relation, resolved))
+                let rules_of = |relation: &RelationFacts| {
+                    rules_for(&self.rules, &relation.lineage)
+                        .or_else(|| rules_for(&self.rules, &relation.view_bases))
+                        .cloned()
+                };
+                match (resolved.relation.as_ref(), resolved.relation.as_ref().and_then(rules_of)) {
+                    (Some(relation), Some(table)) => {
+                        let guarded = self.guard_write(text, write, &mark, also_written, &table, relation, resolved);
+                        (table, guarded)
+                    }
+                    // By the time it runs the name may mean the guarded table.
+                    _ if changed && write.target.schema.is_none() => {
+                        (Arc::clone(perhaps), Err(Reason::OtherRelation))
+                    }
+                    _ => return None,
+                }
             }
-            None => (perhaps, Err(Reason::CatalogUnknown)),
+            None => (Arc::clone(perhaps), Err(Reason::CatalogUnknown)),
         };
         let metrics = self.context.metrics.table(&table.label());
         let fate = match guarded {
@@ -132,7 +269,7 @@ impl Exchange {
             Err(reason) => Fate::Unguardable(reason),
         };
         Some(PlannedWrite {
-            table: Arc::clone(table),
+            table,
             metrics,
             role: resolved.map(|r| r.role.clone()).unwrap_or_default(),
             operation: write.operation,
@@ -203,7 +340,7 @@ impl Exchange {
         let changes = statement.changes_names || verb == Verb::ChangesNames || rolls_back;
         let (body, prepares) = match &verb {
             Verb::Prepare(_) => {
-                let inner = Planned { verb: Verb::Plain, body, prepares: None, changes: false };
+                let inner = Planned { verb: Verb::Plain, body, prepares: None, changes: false, watched: false };
                 let prepared = Prepared { planned: inner, plan: None, text: text.to_vec(), types: Vec::new() };
                 (Arc::new(Body::EMPTY), prepared.planned.concerns().then(|| Arc::new(prepared)))
             }
@@ -217,7 +354,8 @@ impl Exchange {
             },
             _ => (body, None),
         };
-        Planned { verb, body, prepares, changes }
+        let watched = body.writes.is_empty() && statement.writes.iter().any(|w| self.database.may_concern(&w.target));
+        Planned { verb, body, prepares, changes, watched }
     }
 
     /// Does to the session what a statement that runs does to it.
