@@ -207,10 +207,10 @@ impl Exchange {
             return running.row(message, &mut teller, (!hidden).then_some(to_client));
         }
         running.complete(message, &mut teller, to_client);
-        if let Some((table, _)) = running.again.take() {
+        if let Some(suspect) = running.again.take() {
             // The client's own statement is fine: it was the guard that broke it.
-            context.metrics.table(&table).breaker_open(true);
             context.metrics.retry(RetryReason::GuardFailed);
+            let table = suspect.metrics.name();
             tracing::error!(session = identity.session, table, "a guard broke a statement, which ran without it");
         }
         to_client.extend_from_slice(message);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{
     SessionError,
+    breaker::Suspect,
     context::{Context, Identity},
     names::{DatabaseNames, KnownNames},
     owed::{Owed, Queue},
@@ -72,10 +73,10 @@ pub(super) struct Exchange {
     /// The last question got no answer: the message at hand goes on without one.
     pub(super) unanswerable: bool,
     pub(super) batch: Batch,
-    /// Whose guards may have broken the statement that is to run again.
-    pub(super) suspects: Vec<(String, String)>,
+    /// The guards that may have broken the statement that is to run again.
+    pub(super) suspects: Vec<Suspect>,
     /// Set while the messages of a second run are sent.
-    pub(super) second_run: Option<(String, String)>,
+    pub(super) second_run: Option<Suspect>,
     /// What is sent now is no message of the client, or one that it has its answer to.
     pub(super) hiding: bool,
     /// An error was seen since the last ReadyForQuery.

@@ -3,6 +3,7 @@
 
 use super::{
     SessionError,
+    breaker::Suspect,
     exchange::{Exchange, by},
     owed::{Alone, Entry, Owed},
     running::{Running, Teller},
@@ -105,11 +106,11 @@ impl Exchange {
     }
 
     /// The guarded writes of what failed.
-    fn failed_guards(&mut self) -> Vec<(String, String)> {
+    fn failed_guards(&mut self) -> Vec<Suspect> {
         match self.queue.head().map(|e| &e.kind) {
-            Some(Owed::Query(Some(running)) | Owed::Execute(Some(running))) => running.guarded(),
+            Some(Owed::Query(Some(running)) | Owed::Execute(Some(running))) => running.guards(),
             Some(Owed::Parse(Some(step)) | Owed::Bind(Some(step))) => {
-                step.prepared.as_ref().map(|p| p.planned.body.guarded()).unwrap_or_default()
+                step.prepared.as_ref().map(|p| p.planned.body.guards()).unwrap_or_default()
             }
             _ => Vec::new(),
         }
@@ -149,9 +150,9 @@ impl Exchange {
     /// An error that goes to the client: what it says about guards and statistics.
     fn settle(&mut self, at: At, sqlstate: &[u8]) {
         if at == At::Guard {
-            for (table, role) in self.failed_guards() {
-                self.context.breakers.open(&table, &role);
-                self.context.metrics.table(&table).breaker_open(true);
+            for suspect in self.failed_guards() {
+                self.context.breakers.open(&suspect);
+                let table = suspect.metrics.name();
                 tracing::error!(session = self.identity.session, table, "a guard broke a statement in a transaction");
             }
         }
@@ -163,9 +164,9 @@ impl Exchange {
             return;
         };
         running.failed(sqlstate, false);
-        if let Some((table, role)) = running.again.take() {
+        if let Some(suspect) = running.again.take() {
             // Without the guard it fails too: the guard was not to blame.
-            self.context.breakers.close(&table, &role);
+            self.context.breakers.close(&suspect);
         }
     }
 
@@ -207,8 +208,8 @@ impl Exchange {
         self.waiting = false;
         let Some(again) = self.batch.take() else { return Ok(()) };
         let suspects = std::mem::take(&mut self.suspects);
-        for (table, role) in &suspects {
-            self.context.breakers.open(table, role);
+        for suspect in &suspects {
+            self.context.breakers.open(suspect);
         }
         self.second_run = suspects.into_iter().next();
         self.unanswerable = true;

@@ -381,7 +381,7 @@ impl Exchange {
         }
         let closed = |write: &Arc<PlannedWrite>| {
             matches!(write.fate, Fate::Unguardable(Reason::BreakerOpen))
-                && !self.context.breakers.is_open(write.metrics.name(), &write.role).0
+                && write.suspect().is_some_and(|suspect| !self.context.breakers.is_open(&suspect))
         };
         if !Arc::ptr_eq(&plan.rules, &self.rules) || plan.statements.iter().any(|s| s.body.writes.iter().any(closed)) {
             return Freshness::Outdated;

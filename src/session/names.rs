@@ -25,6 +25,9 @@ use crate::{
 /// as a guard fails because of it.
 const BELIEVED: Duration = Duration::from_secs(60);
 
+/// The same for a relation that cannot be guarded as the catalog has it: what is missing may be there any moment.
+const BELIEVED_UNGUARDABLE: Duration = Duration::from_secs(5);
+
 /// Relations, times roles and states, that are remembered at most.
 const MOST_FACTS: usize = 10_000;
 
@@ -233,11 +236,18 @@ pub(super) struct KnownNames(HashMap<NameKey, (Arc<Resolved>, Instant)>);
 
 impl KnownNames {
     pub(super) fn get(&self, key: &NameKey) -> Option<&Arc<Resolved>> {
-        self.0.get(key).filter(|(_, asked)| asked.elapsed() < BELIEVED).map(|(resolved, _)| resolved)
+        self.0.get(key).filter(|(_, until)| *until > Instant::now()).map(|(resolved, _)| resolved)
     }
 
     pub(super) fn learn(&mut self, key: NameKey, resolved: Arc<Resolved>) {
-        self.0.insert(key, (resolved, Instant::now()));
+        self.0.insert(key, (resolved, Instant::now() + BELIEVED));
+    }
+
+    /// What was answered does not allow a guard: it is asked again soon.
+    pub(super) fn doubt(&mut self, key: &NameKey) {
+        if let Some((_, until)) = self.0.get_mut(key) {
+            *until = (*until).min(Instant::now() + BELIEVED_UNGUARDABLE);
+        }
     }
 
     pub(super) fn forget(&mut self) {

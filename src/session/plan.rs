@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{names::NameKey, prepared::Prepared};
+use super::{breaker::Suspect, names::NameKey, prepared::Prepared};
 use crate::{
     catalog::facts::Resolved,
-    guard::{Guard, Reason},
+    guard::{Guard, Reason, Skip},
     observe::TableMetrics,
     rules::set::{RuleSet, TableRules},
     sql::{
@@ -52,6 +52,16 @@ pub(super) struct Planned {
 }
 
 impl Planned {
+    /// A write in it, or a rule of one, cannot be guarded.
+    pub(super) fn is_unguardable(&self) -> bool {
+        self.body.writes.iter().any(|write| match &write.fate {
+            Fate::Unguardable(_) | Fate::Refused(_) => true,
+            Fate::Guarded(guard) | Fate::Untouched(guard) => {
+                guard.skipped.iter().any(|(_, skip)| matches!(skip, Skip::Unguardable(_)))
+            }
+        })
+    }
+
     /// Running it must be noticed.
     pub(super) fn concerns(&self) -> bool {
         !self.body.writes.is_empty()
@@ -82,13 +92,9 @@ impl Body {
         self.writes.iter().any(|w| matches!(w.fate, Fate::Guarded(_)))
     }
 
-    /// The tables with a guard, each with the role it was made for.
-    pub(super) fn guarded(&self) -> Vec<(String, String)> {
-        self.writes
-            .iter()
-            .filter(|w| matches!(w.fate, Fate::Guarded(_)))
-            .map(|w| (w.metrics.name().to_owned(), w.role.clone()))
-            .collect()
+    /// The guards in it.
+    pub(super) fn guards(&self) -> Vec<Suspect> {
+        self.writes.iter().filter(|w| matches!(w.fate, Fate::Guarded(_))).filter_map(|w| w.suspect()).collect()
     }
 }
 
@@ -110,8 +116,8 @@ pub(super) struct PlannedWrite {
     pub(super) table: Arc<TableRules>,
     /// The series of that table.
     pub(super) metrics: Arc<TableMetrics>,
-    /// The role that the guard was made for.
-    pub(super) role: String,
+    /// What the server said of the relation; `None`: it could not be asked.
+    pub(super) resolved: Option<Arc<Resolved>>,
     /// Kind of the write.
     pub(super) operation: Operation,
     /// The mark of this write's errors and notices.
@@ -120,6 +126,14 @@ pub(super) struct PlannedWrite {
     pub(super) top: bool,
     /// What is done about it.
     pub(super) fate: Fate,
+}
+
+impl PlannedWrite {
+    /// Its guard, for the breaker.
+    pub(super) fn suspect(&self) -> Option<Suspect> {
+        let resolved = Arc::clone(self.resolved.as_ref()?);
+        Some(Suspect { metrics: Arc::clone(&self.metrics), resolved })
+    }
 }
 
 /// What is done about a write.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    breaker::Suspect,
     exchange::Exchange,
     names::{DatabaseNames, Inquiry, NameKey, rules_for},
     plan::{Body, Column, Fate, Plan, Planned, PlannedWrite},
@@ -111,6 +112,11 @@ impl Exchange {
             }
             statements.push(planned);
         }
+        if statements.iter().any(Planned::is_unguardable) {
+            for (key, _) in self.names_in(&located.statements).iter() {
+                self.names.doubt(key);
+            }
+        }
         let base = located.body.start;
         for edit in &mut edits {
             edit.at -= base;
@@ -135,13 +141,7 @@ impl Exchange {
     }
 
     /// The plan of these parts for this text. With `undos`, see [`Exchange::plan`].
-    fn ready(
-        &mut self,
-        text: &[u8],
-        base: usize,
-        parts: &PlanParts,
-        undos: Option<&mut Vec<Undo>>,
-    ) -> Planning {
+    fn ready(&mut self, text: &[u8], base: usize, parts: &PlanParts, undos: Option<&mut Vec<Undo>>) -> Planning {
         if let Some(undos) = undos {
             for planned in parts.statements.iter() {
                 let mut undo = Undo::default();
@@ -251,9 +251,7 @@ impl Exchange {
                         (table, guarded)
                     }
                     // By the time it runs the name may mean the guarded table.
-                    _ if changed && write.target.schema.is_none() => {
-                        (Arc::clone(perhaps), Err(Reason::OtherRelation))
-                    }
+                    _ if changed && write.target.schema.is_none() => (Arc::clone(perhaps), Err(Reason::OtherRelation)),
                     _ => return None,
                 }
             }
@@ -271,7 +269,7 @@ impl Exchange {
         Some(PlannedWrite {
             table,
             metrics,
-            role: resolved.map(|r| r.role.clone()).unwrap_or_default(),
+            resolved: resolved.cloned(),
             operation: write.operation,
             mark,
             top: write.place == Place::Top,
@@ -297,12 +295,8 @@ impl Exchange {
         if !self.ascii_safe {
             return Err(Reason::ClientEncoding);
         }
-        let name = table.label();
-        let (open, closed) = self.context.breakers.is_open(&name, &resolved.role);
-        if closed {
-            self.context.metrics.table(&name).breaker_open(false);
-        }
-        if open {
+        let suspect = Suspect { metrics: self.context.metrics.table(&table.label()), resolved: Arc::clone(resolved) };
+        if self.context.breakers.is_open(&suspect) {
             return Err(Reason::BreakerOpen);
         }
         let row = write.row_name();

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
+    breaker::Suspect,
     context::{Context, Identity},
     pending::PendingWrites,
     plan::{Body, Column, Fate, Plan, Planned, PlannedWrite},
@@ -43,8 +44,8 @@ pub(super) struct Running {
     at: usize,
     /// Takes back what each statement does to the session.
     undo: Vec<Undo>,
-    /// This is the second run, without the guard: it decides on the breaker of this table and role.
-    pub(super) again: Option<(String, String)>,
+    /// This is the second run, without this guard: it decides on its breaker.
+    pub(super) again: Option<Suspect>,
     started: Instant,
     /// Rows of the current statement that came with a guard column.
     rows: u64,
@@ -337,9 +338,9 @@ impl Running {
         }
     }
 
-    /// The guarded writes of the statement that replies now: tables and roles, for the breaker.
-    pub(super) fn guarded(&self) -> Vec<(String, String)> {
-        self.statement().map(|s| s.body.guarded()).unwrap_or_default()
+    /// The guards of the statement that replies now.
+    pub(super) fn guards(&self) -> Vec<Suspect> {
+        self.statement().map(|s| s.body.guards()).unwrap_or_default()
     }
 
     /// Whether the statement that replies now has another behind or before it in its text.
