@@ -175,6 +175,10 @@ impl Exchange {
 
     /// A message is forwarded as it comes: only what it awaits is noted.
     fn forwarded(&mut self, tag: u8, to_client: &mut Vec<u8>) {
+        // Its answers are not read either.
+        if self.identity.replication {
+            return;
+        }
         let owed = match tag {
             tag::QUERY => Owed::Query(None),
             tag::PARSE => Owed::Parse(None),

@@ -130,7 +130,7 @@ impl Exchange {
             edits,
         };
         let made = Arc::new(made);
-        if made.is_lasting() && self.ascii_safe {
+        if made.is_lasting() && self.ascii_safe && self.utf8 {
             let weight = made.weight();
             self.context.plans.0.insert(text, self.lex, &located, Arc::clone(&made), weight);
         }
@@ -162,7 +162,7 @@ impl Exchange {
 
     /// A plan made before for this text, comments around it aside, if everything it depends on is as it was; and where the text's body begins.
     fn kept_plan(&self, text: &[u8]) -> Option<(usize, Arc<PlanParts>)> {
-        if !self.ascii_safe || self.context.breakers.any_open() {
+        if !self.ascii_safe || !self.utf8 || self.context.breakers.any_open() {
             return None;
         }
         let (base, kept) = self.context.plans.0.get(text, self.lex)?;
@@ -320,6 +320,10 @@ impl Exchange {
             mark,
         };
         let guard = compile(table, relation, &site)?;
+        // Names in a rule file are UTF-8.
+        if !self.utf8 && guard.expression.as_ref().is_some_and(|e| !e.is_ascii()) {
+            return Err(Reason::ClientEncoding);
+        }
         let columns: Vec<&str> = relation.columns.iter().map(|c| c.name.as_str()).collect();
         let edits = match &guard.expression {
             Some(expression) => place_guard(text, write, expression, &columns).map_err(reason)?,

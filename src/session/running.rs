@@ -275,6 +275,9 @@ impl Running {
     pub(super) fn complete(&mut self, message: &[u8], teller: &mut Teller<'_>, to_client: &mut Vec<u8>) {
         to_client.append(&mut self.warnings);
         if message[0] == tag::PORTAL_SUSPENDED {
+            if let Some(write) = self.body().as_ref().and_then(|b| b.writes.iter().find(|w| w.top)) {
+                write.metrics.rows_checked(self.rows);
+            }
             return;
         }
         let command = backend::command_tag(message);
