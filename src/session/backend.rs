@@ -40,6 +40,10 @@ impl Exchange {
         to_server: &mut Vec<u8>,
     ) -> Result<(), SessionError> {
         self.bytes.to_client(input.len());
+        if self.identity.opaque {
+            to_client.extend_from_slice(input);
+            return Ok(());
+        }
         let mut pending = std::mem::take(&mut self.from_server.pending);
         if pending.is_empty() {
             let used = self.backend_frames(input, to_client, to_server)?;
@@ -94,9 +98,6 @@ impl Exchange {
 
     /// Decides how a message is handled, and notes what it answers if its type alone tells all.
     fn backend_look(&mut self, tag: u8) -> Result<Look, SessionError> {
-        if self.identity.replication {
-            return Ok(Look::Forward);
-        }
         match tag {
             tag::ERROR_RESPONSE | tag::NOTICE_RESPONSE | tag::PARAMETER_STATUS | tag::READY_FOR_QUERY => {
                 return Ok(Look::Whole);
@@ -335,7 +336,7 @@ impl Exchange {
         }
         if self.batch.drains {
             self.queue.pop();
-            self.run_again(to_server, to_client)?;
+            self.run_again(to_server, to_client);
             return Ok(());
         }
         self.queue.pop();

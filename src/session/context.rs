@@ -45,8 +45,8 @@ pub(super) struct Identity {
     pub(super) application_name: String,
     pub(super) client: Option<SocketAddr>,
     pub(super) server_pid: Option<i32>,
-    /// `replication` was asked for: the stream is not ours to read.
-    pub(super) replication: bool,
+    /// A replication connection, or a protocol other than 3: the stream is not ours to read.
+    pub(super) opaque: bool,
     /// The client said Terminate.
     pub(super) terminated: bool,
 }

@@ -91,6 +91,8 @@ pub(super) struct Exchange {
     pub(super) from_server: Stream,
     /// The session's first ReadyForQuery was seen.
     pub(super) started: bool,
+    /// The client has closed its side.
+    pub(super) client_gone: bool,
     /// The server said goodbye (FATAL) already.
     pub(super) fatal: bool,
     pub(super) open: OpenSession,
@@ -132,6 +134,7 @@ impl Exchange {
             from_client: Stream::default(),
             from_server: Stream::default(),
             started: false,
+            client_gone: false,
             fatal: false,
             open,
             bytes,
@@ -140,7 +143,7 @@ impl Exchange {
 
     /// Whether the client's messages are looked at: there are rules, and the connection is no replication stream.
     pub(super) fn guards(&self) -> bool {
-        !self.rules.tables.is_empty() && !self.identity.replication
+        !self.rules.tables.is_empty() && !self.identity.opaque
     }
 
     /// Who the session is.
@@ -169,10 +172,15 @@ impl Exchange {
     /// [`SessionError::ServerClosed`] if it had not said why and the client may be told so.
     pub(super) fn server_closed(&mut self, to_client: &mut Vec<u8>) -> Result<(), SessionError> {
         self.release_held_error(to_client);
-        if self.fatal || self.identity.terminated || !self.started {
+        if self.fatal || self.identity.terminated || self.identity.opaque || self.client_gone {
             return Ok(());
         }
         Err(SessionError::ServerClosed)
+    }
+
+    /// The client closed its side.
+    pub(super) fn client_closed(&mut self) {
+        self.client_gone = true;
     }
 
     /// The session is over.

@@ -1,11 +1,16 @@
 //! `ErrorResponse`s: verdicts are translated, positions are those of the client's text, and a statement that the guard may have broken runs again
 //! without it (see `retry`).
 
+use std::sync::Arc;
+
 use super::{
     SessionError,
     breaker::Suspect,
     exchange::{Exchange, by},
     owed::{Alone, Entry, Owed},
+    plan::{Column, Plan, Planned},
+    planner::Planning,
+    prepared::{Prepared, Shelf, Step, Undo},
     running::{Running, Teller},
 };
 use crate::{
@@ -44,8 +49,11 @@ impl Exchange {
         if !self.fatal && self.guard_suspected(at, sqlstate) && self.second_run_follows(message) {
             return Ok(());
         }
+        let widened = sqlstate == b"08P01"
+            && matches!(self.queue.head(), Some(Entry { kind: Owed::Bind(Some(step)), .. }) if step.widened);
         self.settle(at, sqlstate);
         match position {
+            None if widened => write_narrowed(to_client, &fields),
             None => to_client.extend_from_slice(message),
             Some(position) => {
                 let text = position.to_string();
@@ -116,10 +124,24 @@ impl Exchange {
         }
     }
 
+    fn failed_column(&mut self) -> Column {
+        match self.queue.head().map(|e| &e.kind) {
+            Some(Owed::Query(Some(running)) | Owed::Execute(Some(running))) => running.column(),
+            Some(Owed::Parse(Some(step)) | Owed::Bind(Some(step))) => {
+                step.prepared.as_ref().map_or(Column::None, |p| p.planned.body.column)
+            }
+            _ => Column::None,
+        }
+    }
+
     /// Whether the guard may be to blame: the catalog changed under it, a privilege is gone, a rule's own text raised. What the client's own text
     /// did wrong it does wrong again in the second run.
     fn guard_suspected(&mut self, at: At, sqlstate: &[u8]) -> bool {
         if at == At::Client || self.failed_guards().is_empty() {
+            return false;
+        }
+        // With a RETURNING of its own the client's statement fails in the same way ("cached plan must not change result type").
+        if sqlstate == b"0A000" && self.failed_column() == Column::Last {
             return false;
         }
         let class = sqlstate.get(..2).unwrap_or_default();
@@ -201,12 +223,9 @@ impl Exchange {
     }
 
     /// The first run is over: the client's messages are sent again, without the guard.
-    ///
-    /// # Errors
-    /// None that the first run did not have.
-    pub(super) fn run_again(&mut self, to_server: &mut Vec<u8>, to_client: &mut Vec<u8>) -> Result<(), SessionError> {
+    pub(super) fn run_again(&mut self, to_server: &mut Vec<u8>, to_client: &mut Vec<u8>) {
         self.waiting = false;
-        let Some(again) = self.batch.take() else { return Ok(()) };
+        let Some(again) = self.batch.take() else { return };
         let suspects = std::mem::take(&mut self.suspects);
         for suspect in &suspects {
             self.context.breakers.open(suspect);
@@ -217,25 +236,19 @@ impl Exchange {
         for (number, message) in again.messages.iter().enumerate() {
             self.hiding = number < again.answered;
             match message[0] {
-                frontend_tag::BIND => {
-                    if number == 0 {
-                        self.prepare_again(message, to_server);
-                    }
-                    self.bind_message(message, to_server)?;
-                }
-                frontend_tag::PARSE => {
-                    let parse = frontend::parse(message).map_err(by(Side::Client))?;
-                    if self.hiding && !parse.name.is_empty() {
+                frontend_tag::BIND if number == 0 => self.prepare_again(message, to_server),
+                frontend_tag::PARSE if self.hiding => {
+                    if let Ok(parse) = frontend::parse(message)
+                        && !parse.name.is_empty()
+                    {
                         compose::write_close_statement(to_server, parse.name);
                         self.queue.push(Owed::Close(None), true);
                     }
-                    self.unanswerable = true;
-                    self.frontend_message(message, to_server, to_client)?;
                 }
-                _ => {
-                    self.frontend_message(message, to_server, to_client)?;
-                }
+                _ => {}
             }
+            self.unanswerable = true;
+            self.frontend_message(message, to_server, to_client);
         }
         self.hiding = false;
         self.second_run = None;
@@ -247,31 +260,53 @@ impl Exchange {
             self.queue.push(Owed::Sync, false);
             to_server.extend_from_slice(&[frontend_tag::SYNC, 0, 0, 0, 4]);
         }
-        Ok(())
     }
 
-    /// Prepares the statement that a `Bind` names anew, by the client's own text as far as its guards are open to doubt.
+    /// Makes the plan of the statement that a `Bind` names anew, and prepares it anew where another text comes of it. A statement whose text stays is left
+    /// alone: the server keeps its plan, and its answer where the result type has changed.
     pub(super) fn prepare_again(&mut self, bind: &[u8], to_server: &mut Vec<u8>) {
         let Ok((_, name)) = frontend::bind_names(bind) else { return };
         let Some(prepared) = self.shelves.statement(name).cloned() else { return };
         // Prepared by SQL: it cannot be done again in its place.
-        if prepared.plan.is_none() {
-            return;
+        let Some(old) = prepared.plan.as_ref() else { return };
+        let plan = match self.plan(&prepared.text, None, false) {
+            Planning::Ready(plan) if plan.statements.len() == 1 => Some(plan),
+            _ => None,
+        };
+        let text = |plan: &Plan| plan.spliced.as_ref().map(|s| s.text.clone());
+        let sent = plan.as_ref().and_then(|p| text(p));
+        let changed = sent != text(old);
+        if changed {
+            if !name.is_empty() {
+                compose::write_close_statement(to_server, name);
+                self.queue.push(Owed::Close(None), true);
+            }
+            frontend::write_parse(to_server, name, sent.as_deref().unwrap_or(&prepared.text), &prepared.types);
         }
-        if !name.is_empty() {
-            compose::write_close_statement(to_server, name);
-            self.queue.push(Owed::Close(None), true);
+        let planned = plan.as_ref().map_or_else(|| Planned::nothing(), |plan| plan.statements[0].clone());
+        let made = Prepared { planned, plan, text: prepared.text.clone(), types: prepared.types.clone() };
+        let made = Arc::new(made);
+        let mut undo = Undo::default();
+        self.shelves.set(Shelf::Statements, name, Some(Arc::clone(&made)), &mut undo);
+        if changed {
+            self.pipeline_open = true;
+            self.queue.push(Owed::Parse(Step::boxed(undo, Some(made))), true);
         }
-        let name = name.to_vec();
-        let mut message = Vec::new();
-        frontend::write_parse(&mut message, &name, &prepared.text, &prepared.types);
-        let before = std::mem::replace(&mut self.hiding, true);
-        self.unanswerable = true;
-        if let Ok(parse) = frontend::parse(&message) {
-            self.parse_message(&message, parse, to_server);
-        }
-        self.hiding = before;
     }
+}
+
+/// "bind message has 3 result formats but query has 4 columns", in whatever language: the guard column and its format are not the client's.
+fn write_narrowed(to_client: &mut Vec<u8>, fields: &[(u8, &[u8])]) {
+    let message = backend::field(fields, b'M').unwrap_or_default();
+    let mut text = Vec::with_capacity(message.len());
+    for run in message.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()) {
+        match std::str::from_utf8(run).ok().and_then(|digits| digits.parse::<u64>().ok()) {
+            Some(number) => text.extend_from_slice(number.saturating_sub(1).to_string().as_bytes()),
+            None => text.extend_from_slice(run),
+        }
+    }
+    let fields: Vec<(u8, &[u8])> = fields.iter().map(|(k, v)| (*k, if *k == b'M' { &text[..] } else { *v })).collect();
+    backend::write_fields(to_client, tag::ERROR_RESPONSE, &fields);
 }
 
 /// Whose text an error points into.

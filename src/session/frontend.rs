@@ -69,6 +69,10 @@ impl Exchange {
         to_client: &mut Vec<u8>,
     ) -> Result<(), SessionError> {
         self.bytes.to_server(input.len());
+        if self.identity.opaque {
+            to_server.extend_from_slice(input);
+            return Ok(());
+        }
         let mut pending = std::mem::take(&mut self.from_client.pending);
         self.from_client.held = false;
         if pending.is_empty() {
@@ -107,14 +111,14 @@ impl Exchange {
             if !tag::known(tag) {
                 return Err(by(Side::Client)(WireError::UnknownType(tag)));
             }
-            match self.look(tag, length, rest)? {
+            match self.look(tag, length, rest) {
                 Look::More => break,
                 Look::Forward => {
                     self.forwarded(tag, to_client);
                     self.from_client.forward = length;
                 }
                 Look::Whole if rest.len() < length => break,
-                Look::Whole => match self.frontend_message(&rest[..length], to_server, to_client)? {
+                Look::Whole => match self.frontend_message(&rest[..length], to_server, to_client) {
                     Sent::Yes => at += length,
                     Sent::Held => {
                         self.from_client.held = true;
@@ -127,28 +131,28 @@ impl Exchange {
     }
 
     /// Decides how a message is handled, from its header and what is here of its body.
-    fn look(&mut self, tag: u8, length: usize, rest: &[u8]) -> Result<Look, SessionError> {
+    fn look(&mut self, tag: u8, length: usize, rest: &[u8]) -> Look {
         if self.batch.awaits_sync() {
-            return Ok(Look::Whole);
+            return Look::Whole;
         }
         if !self.guards() || self.queue.skipping() {
-            return Ok(Look::Forward);
+            return Look::Forward;
         }
         let here = &rest[..rest.len().min(length)];
-        Ok(match tag {
+        match tag {
             tag::QUERY | tag::PARSE if length > self.context.message_cap => self.too_large(tag, here),
             tag::QUERY | tag::PARSE => Look::Whole,
             _ if self.shelves.is_empty() => Look::Forward,
             tag::BIND => match frontend::bind_names(here) {
                 Ok((portal, statement)) if self.shelves.concerns(portal, statement) => Look::Whole,
                 Ok(_) => Look::Forward,
-                Err(e) if here.len() == length => return Err(by(Side::Client)(e)),
-                Err(_) if here.len() > NAMES_BYTES => Look::Forward,
+                // A name without an end: the server will say so.
+                Err(_) if here.len() == length || here.len() > NAMES_BYTES => Look::Forward,
                 Err(_) => Look::More,
             },
             tag::DESCRIBE | tag::CLOSE | tag::EXECUTE => Look::Whole,
             _ => Look::Forward,
-        })
+        }
     }
 
     /// A text above the cap goes through unread; that it may have written a guarded table is counted.
@@ -175,10 +179,6 @@ impl Exchange {
 
     /// A message is forwarded as it comes: only what it awaits is noted.
     fn forwarded(&mut self, tag: u8, to_client: &mut Vec<u8>) {
-        // Its answers are not read either.
-        if self.identity.replication {
-            return;
-        }
         let owed = match tag {
             tag::QUERY => Owed::Query(None),
             tag::PARSE => Owed::Parse(None),
@@ -211,24 +211,34 @@ impl Exchange {
         message: &[u8],
         to_server: &mut Vec<u8>,
         to_client: &mut Vec<u8>,
-    ) -> Result<Sent, SessionError> {
-        let wrong = by(Side::Client);
+    ) -> Sent {
         if self.batch.awaits_sync() {
             self.held_up(message, to_server, to_client);
-            return Ok(Sent::Yes);
+            return Sent::Yes;
         }
+        self.looked_at(message, to_server).unwrap_or_else(|malformed| {
+            // The server refuses it too, and goes on at the next Sync.
+            tracing::debug!(session = self.identity.session, error = %malformed, "a malformed message of the client");
+            self.forwarded(message[0], to_client);
+            to_server.extend_from_slice(message);
+            Sent::Yes
+        })
+    }
+
+    /// Handles a message that may concern a guarded table.
+    fn looked_at(&mut self, message: &[u8], to_server: &mut Vec<u8>) -> Result<Sent, WireError> {
         match message[0] {
             tag::QUERY => {
-                let text = frontend::query_text(message).map_err(wrong)?;
+                let text = frontend::query_text(message)?;
                 return Ok(self.query_message(message, text, to_server));
             }
             tag::PARSE => {
-                let parse = frontend::parse(message).map_err(wrong)?;
+                let parse = frontend::parse(message)?;
                 return Ok(self.parse_message(message, parse, to_server));
             }
             tag::BIND => return self.bind_message(message, to_server),
             tag::DESCRIBE => {
-                let column = match frontend::named(message).map_err(wrong)? {
+                let column = match frontend::named(message)? {
                     Named::Statement(name) => self.shelves.statement(name),
                     Named::Portal(name) => self.shelves.portal(name),
                 }
@@ -238,16 +248,13 @@ impl Exchange {
             tag::EXECUTE => self.execute_message(message, to_server)?,
             tag::CLOSE => {
                 let mut undo = Undo::default();
-                match frontend::named(message).map_err(wrong)? {
+                match frontend::named(message)? {
                     Named::Statement(name) => self.shelves.set(Shelf::Statements, name, None, &mut undo),
                     Named::Portal(name) => self.shelves.set(Shelf::Portals, name, None, &mut undo),
                 }
                 self.send(message, message, Owed::Close(undo.boxed()), to_server);
             }
-            tag => {
-                self.forwarded(tag, to_client);
-                to_server.extend_from_slice(message);
-            }
+            tag => return Err(WireError::UnknownType(tag)),
         }
         Ok(Sent::Yes)
     }
@@ -342,8 +349,8 @@ impl Exchange {
         Sent::Yes
     }
 
-    pub(super) fn bind_message(&mut self, message: &[u8], to_server: &mut Vec<u8>) -> Result<Sent, SessionError> {
-        let view = frontend::bind(message).map_err(by(Side::Client))?;
+    pub(super) fn bind_message(&mut self, message: &[u8], to_server: &mut Vec<u8>) -> Result<Sent, WireError> {
+        let view = frontend::bind(message)?;
         if !self.hiding && self.second_run.is_none() {
             match self.freshness(view.statement) {
                 Freshness::Current => {}
@@ -360,8 +367,10 @@ impl Exchange {
         self.batch.start(self.transaction, self.queue.is_empty(), self.pipeline_open, guarded);
         let mut undo = Undo::default();
         self.shelves.set(Shelf::Portals, view.portal, prepared.clone(), &mut undo);
-        let owed = Owed::Bind(Step::boxed(undo, prepared));
-        match body.map_or(Column::None, |b| b.column) {
+        let column = body.map_or(Column::None, |b| b.column);
+        let widened = column == Column::Last && view.result_format_count >= 2;
+        let owed = Owed::Bind(Step::boxed(undo, prepared).map(|step| Box::new(Step { widened, ..*step })));
+        match column {
             Column::None => self.send(message, message, owed, to_server),
             column => {
                 let mut sent = Vec::with_capacity(message.len() + 4);
@@ -401,8 +410,8 @@ impl Exchange {
         if plan.names.iter().all(same) { Freshness::Current } else { Freshness::Outdated }
     }
 
-    fn execute_message(&mut self, message: &[u8], to_server: &mut Vec<u8>) -> Result<(), SessionError> {
-        let (portal, _) = frontend::execute(message).map_err(by(Side::Client))?;
+    fn execute_message(&mut self, message: &[u8], to_server: &mut Vec<u8>) -> Result<(), WireError> {
+        let (portal, _) = frontend::execute(message)?;
         let Some(prepared) = self.shelves.portal(portal).cloned() else {
             self.batch.other();
             self.send(message, message, Owed::Execute(None), to_server);

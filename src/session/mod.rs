@@ -76,18 +76,22 @@ async fn begin(
         Startup::Nothing => return Ok(None),
         Startup::Cancel(packet) => {
             context.metrics.cancel_request();
-            startup::cancel(client, &packet, &context.upstream, context.connect_timeout).await?;
+            // Nothing is ever answered to a CancelRequest.
+            if let Err(error) = startup::cancel(client, &packet, &context.upstream, context.connect_timeout).await {
+                report(&error, number, context, None);
+            }
             return Ok(None);
         }
         Startup::Session(packet) => packet,
     };
-    let mut identity = Identity { session: number, client: peer, ..Identity::default() };
+    let opaque = startup::major_version(&packet) != 3;
+    let mut identity = Identity { session: number, client: peer, opaque, ..Identity::default() };
     for (name, value) in startup::parameters(&packet) {
         match name.as_str() {
             "user" => identity.user = value,
             "database" => identity.database = value,
             "application_name" => identity.application_name = value,
-            "replication" => identity.replication = !matches!(value.as_str(), "false" | "off" | "no" | "0"),
+            "replication" => identity.opaque |= !matches!(value.as_str(), "false" | "off" | "no" | "0"),
             _ => {}
         }
     }

@@ -62,6 +62,11 @@ impl Planned {
         })
     }
 
+    /// A statement that does nothing of note.
+    pub(super) fn nothing() -> Self {
+        Self { verb: Verb::Plain, body: Arc::new(Body::EMPTY), prepares: None, changes: false, watched: false }
+    }
+
     /// Running it must be noticed.
     pub(super) fn concerns(&self) -> bool {
         !self.body.writes.is_empty()

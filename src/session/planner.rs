@@ -11,13 +11,13 @@ use super::{
 };
 use crate::{
     catalog::facts::{RelationFacts, Resolved},
-    guard::{Channel, Guard, Reason, Site, compile},
+    guard::{Channel, Guard, Reason, Site, Skip, compile},
     rules::set::{OnUnguardable, RuleSet, TableRules},
     sql::{
         cache::TextCache,
         locate::locate,
-        splice::{Edit, NoPlace, place_guard, splice_at},
-        write::{Operation, Place, Statement, Verb, Write},
+        splice::{Edit, MAX_ITEMS, NoPlace, place_guard, splice_at},
+        write::{ItemKind, Operation, Place, ReturningItem, Statement, Verb, Write},
     },
 };
 
@@ -259,10 +259,15 @@ impl Exchange {
         };
         let metrics = self.context.metrics.table(&table.label());
         let fate = match guarded {
-            Ok((guard, mut own)) => {
-                edits.append(&mut own);
-                if guard.expression.is_some() { Fate::Guarded(guard) } else { Fate::Untouched(guard) }
-            }
+            Ok((guard, mut own)) => match (skipped(&guard), &guard.expression) {
+                (Some(reason), _) if table.unguardable == OnUnguardable::Reject => Fate::Refused(reason),
+                (Some(reason), None) => Fate::Unguardable(reason),
+                (_, None) => Fate::Untouched(guard),
+                (_, Some(_)) => {
+                    edits.append(&mut own);
+                    Fate::Guarded(guard)
+                }
+            },
             Err(reason) if table.unguardable == OnUnguardable::Reject => Fate::Refused(reason),
             Err(reason) => Fate::Unguardable(reason),
         };
@@ -298,6 +303,14 @@ impl Exchange {
         let suspect = Suspect { metrics: self.context.metrics.table(&table.label()), resolved: Arc::clone(resolved) };
         if self.context.breakers.is_open(&suspect) {
             return Err(Reason::BreakerOpen);
+        }
+        if let Some(returning) = &write.returning {
+            let star = |item: &&ReturningItem| matches!(item.kind, ItemKind::Star | ItemKind::QualifiedStar(_));
+            let stars = returning.items.iter().filter(star).count();
+            // A `*` of other relations in scope is not counted; then the second run without the guard has to do.
+            if returning.items.len() + stars * relation.columns.len().saturating_sub(1) >= MAX_ITEMS {
+                return Err(Reason::TooManyColumns);
+            }
         }
         let row = write.row_name();
         let channel = match (write.operation, write.place) {
@@ -372,6 +385,14 @@ impl Exchange {
             self.relations_changed = true;
         }
     }
+}
+
+/// Why a rule of the guard cannot judge this write, if there is one that should.
+fn skipped(guard: &Guard) -> Option<Reason> {
+    guard.skipped.iter().find_map(|(_, skip)| match skip {
+        Skip::Unguardable(reason) => Some(*reason),
+        Skip::Untouched => None,
+    })
 }
 
 fn reason(why: NoPlace) -> Reason {

@@ -51,11 +51,13 @@ pub(super) struct Step {
     pub(super) undo: Undo,
     /// What is prepared or bound.
     pub(super) prepared: Option<Arc<Prepared>>,
+    /// A `Bind` with one result format code more than the client sent.
+    pub(super) widened: bool,
 }
 
 impl Step {
     pub(super) fn boxed(undo: Undo, prepared: Option<Arc<Prepared>>) -> Option<Box<Self>> {
-        (prepared.is_some() || !undo.is_empty()).then(|| Box::new(Self { undo, prepared }))
+        (prepared.is_some() || !undo.is_empty()).then(|| Box::new(Self { undo, prepared, widened: false }))
     }
 }
 

@@ -221,6 +221,7 @@ impl Relay {
         };
         if n == 0 {
             self.client_open = false;
+            self.exchange.client_closed();
             // The server reads to the end of what was sent, then ends the session, as it does with a direct client.
             let _ = rustix::net::shutdown(&self.server, rustix::net::Shutdown::Write);
             return Ok(true);

@@ -74,6 +74,11 @@ async fn packet(client: &mut TcpStream) -> Result<Option<Vec<u8>>, SessionError>
     Ok(Some(packet))
 }
 
+/// Major version of the protocol that a `StartupMessage` asks for.
+pub(super) fn major_version(packet: &[u8]) -> u16 {
+    packet.get(4..6).and_then(|v| v.try_into().ok()).map_or(0, u16::from_be_bytes)
+}
+
 /// The parameters of a `StartupMessage`, as far as they are readable; the server judges the packet.
 pub(super) fn parameters(packet: &[u8]) -> Vec<(String, String)> {
     let mut body = packet.get(8..).unwrap_or_default();

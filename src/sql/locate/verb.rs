@@ -131,7 +131,7 @@ impl Locator<'_> {
         }
         let Some(tok) = self.input.peek() else { return Verb::Plain };
         match tok.word {
-            Word::All | Word::Schema | Word::Names | Word::Role => return Verb::ChangesNames,
+            Word::All | Word::Schema | Word::Names | Word::Role | Word::Session => return Verb::ChangesNames,
             _ => {}
         }
         match self.input.name(tok) {
