@@ -104,6 +104,7 @@ def main():
         recovered = select(DiscoveryFlow.flow_id)
         missing = select(MasterFlow).where(MasterFlow.flow_id.not_in(recovered)).order_by(MasterFlow.created_at)
         masters = session.scalars(missing.limit(4 * EACH)).all()
+        session.expunge_all()  # or a rollback would have them read again, in the middle of a COPY too
         session.commit()
         for master in masters[:EACH]:
             attempt(session, "single insert", 1, lambda: add_all(session, [master]))
