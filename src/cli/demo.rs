@@ -8,7 +8,10 @@ mod incident;
 mod report;
 mod session;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use self::{
     client::{Client, Target, Version},
@@ -37,7 +40,8 @@ struct Stage {
     observing: Proxy,
     rejecting: Proxy,
     cluster: Cluster,
-    dir: tempfile::TempDir,
+    /// Rules and scripts; it goes with the cluster's directory, whatever ends us.
+    dir: PathBuf,
 }
 
 pub(super) fn demo(arguments: Arguments) -> Outcome {
@@ -64,9 +68,10 @@ pub(super) fn demo(arguments: Arguments) -> Outcome {
 impl Stage {
     fn set(with_admin: bool) -> Result<Self, Error> {
         let cluster = Cluster::start(Options::default()).map_err(|e| Error(e.to_string()))?;
-        let dir = tempfile::tempdir().map_err(|e| Error(format!("make a temporary directory: {e}")))?;
-        let observing = start_proxy(&cluster, dir.path(), OBSERVE, with_admin, Incident::rules_on_observe)?;
-        let rejecting = start_proxy(&cluster, dir.path(), REJECT, with_admin, |i| i.rules.to_owned())?;
+        let dir = cluster.socket_dir().join("demo");
+        make_dir(&dir)?;
+        let observing = start_proxy(&cluster, &dir, OBSERVE, with_admin, Incident::rules_on_observe)?;
+        let rejecting = start_proxy(&cluster, &dir, REJECT, with_admin, |i| i.rules.to_owned())?;
         Ok(Self { observing, rejecting, cluster, dir })
     }
 
@@ -92,7 +97,7 @@ impl Stage {
     fn replay(&self, incident: &Incident, client: &Client) -> Result<Option<Row>, Error> {
         let send = |version, mode| {
             let to = Target { port: self.proxy(mode).address().port(), database: incident.database(mode) };
-            client.send(incident, version, &to, self.dir.path())
+            client.send(incident, version, &to, &self.dir)
         };
         let wrong = |mode| session::count(&self.directly(&incident.database(mode)), incident.wrong);
         let (wrong_before, observed_before) = (wrong(OBSERVE)?, self.observed(incident));
@@ -167,7 +172,7 @@ fn start_proxy(
     rules: impl Fn(&Incident) -> String,
 ) -> Result<Proxy, Error> {
     let rules_dir = dir.join(mode);
-    fs::create_dir(&rules_dir).map_err(|e| Error(format!("make {}: {e}", rules_dir.display())))?;
+    make_dir(&rules_dir)?;
     for incident in &ALL {
         let file = rules_dir.join(format!("incident-{}.yaml", incident.number));
         fs::write(&file, rules(incident)).map_err(|e| Error(format!("write {}: {e}", file.display())))?;
@@ -181,6 +186,10 @@ fn start_proxy(
         ..Settings::default()
     };
     Proxy::start(&settings).map_err(|e| Error(e.to_string()))
+}
+
+fn make_dir(dir: &Path) -> Result<(), Error> {
+    fs::create_dir(dir).map_err(|e| Error(format!("make {}: {e}", dir.display())))
 }
 
 fn wait_for_interrupt() -> Result<(), Error> {
