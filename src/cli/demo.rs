@@ -145,7 +145,8 @@ impl Stage {
     }
 
     fn invitation(&self) -> String {
-        let mut text = String::from("\nStill running; Ctrl-C ends all of it and removes the databases. To connect:\n\n");
+        let mut text =
+            String::from("\nStill running; Ctrl-C ends all of it and removes the databases. To connect:\n\n");
         let databases: Vec<_> = ALL.iter().map(|i| i.database("…")).collect();
         for (what, port) in [
             ("chronoguard, rules on reject ", self.rejecting.address().port()),
@@ -195,12 +196,13 @@ fn make_dir(dir: &Path) -> Result<(), Error> {
 fn wait_for_interrupt() -> Result<(), Error> {
     let failed = |e: std::io::Error| Error(format!("wait for Ctrl-C: {e}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    runtime.block_on(async {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result,
-            _ = terminate.recv() => Ok(()),
-        }
-    })
-    .map_err(failed)
+    runtime
+        .block_on(async {
+            let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+            tokio::select! {
+                result = tokio::signal::ctrl_c() => result,
+                _ = terminate.recv() => Ok(()),
+            }
+        })
+        .map_err(failed)
 }

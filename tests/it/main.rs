@@ -10,6 +10,7 @@ mod differential;
 mod documents;
 mod guard;
 mod harness;
+mod incidents;
 mod never_harm;
 mod observability;
 mod refusal;

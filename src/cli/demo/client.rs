@@ -54,7 +54,8 @@ impl Client {
     pub(super) fn find(binaries: &Binaries) -> Vec<Self> {
         let psql = binaries.program("psql");
         let psql = runs(Command::new(&psql).arg("--version")).then_some(Self::Psql(psql));
-        let python = pythons().into_iter().find(|p| runs(Command::new(p).args(["-c", "import psycopg, asyncpg, sqlalchemy"])));
+        let python =
+            pythons().into_iter().find(|p| runs(Command::new(p).args(["-c", "import psycopg, asyncpg, sqlalchemy"])));
         psql.into_iter().chain([Self::TokioPostgres]).chain(python.map(Self::Python)).collect()
     }
 
@@ -67,7 +68,13 @@ impl Client {
     }
 
     /// Sends an incident's writes; `None` if this client has none for it.
-    pub(super) fn send(&self, incident: &Incident, version: Version, to: &Target, dir: &Path) -> Result<Option<Sent>, Error> {
+    pub(super) fn send(
+        &self,
+        incident: &Incident,
+        version: Version,
+        to: &Target,
+        dir: &Path,
+    ) -> Result<Option<Sent>, Error> {
         let scripts = match version {
             Version::Buggy => &incident.buggy,
             Version::Fixed => &incident.fixed,

@@ -55,7 +55,11 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.0.iter().map(|row| row.incident.len()).max().unwrap_or_default();
-        writeln!(f, "{:width$}                  buggy client    rules on observe   rules on reject    fixed client", "")?;
+        writeln!(
+            f,
+            "{:width$}                  buggy client    rules on observe   rules on reject    fixed client",
+            ""
+        )?;
         writeln!(
             f,
             "{:width$}  client                  sent   observed  landed   rejected  landed    sent  refused",

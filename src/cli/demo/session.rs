@@ -142,9 +142,9 @@ impl Event {
     /// The handler's statements, for the job `$1`.
     fn statements(self, version: Version) -> &'static [&'static str] {
         match (version, self) {
-            (Version::Buggy, Self::Active) => {
-                &["UPDATE job_status SET started_at = created_at + interval '1 ms' WHERE job_id = $1 AND started_at IS NULL"]
-            }
+            (Version::Buggy, Self::Active) => &[
+                "UPDATE job_status SET started_at = created_at + interval '1 ms' WHERE job_id = $1 AND started_at IS NULL",
+            ],
             (Version::Buggy, Self::Retried) => {
                 &["UPDATE job_status SET attempts = 2, started_at = created_at + interval '20 ms' WHERE job_id = $1"]
             }
@@ -152,9 +152,11 @@ impl Event {
                 "UPDATE job_status SET started_at = created_at + interval '1 ms' WHERE job_id = $1 AND started_at IS NULL",
                 "UPDATE job_status SET status = 'completed', completed_at = created_at + interval '5 ms' WHERE job_id = $1",
             ],
-            (Version::Fixed, Self::Active | Self::Retried) => &["UPDATE job_status SET status = 'active', attempts = attempts + 1,
+            (Version::Fixed, Self::Active | Self::Retried) => {
+                &["UPDATE job_status SET status = 'active', attempts = attempts + 1,
                  started_at = COALESCE(started_at, created_at + interval '20 ms')
-                 WHERE job_id = $1 AND completed_at IS NULL"],
+                 WHERE job_id = $1 AND completed_at IS NULL"]
+            }
             (Version::Fixed, Self::Completed) => &["UPDATE job_status SET status = 'completed',
                  started_at = COALESCE(started_at, created_at + interval '1 ms'),
                  completed_at = GREATEST(created_at + interval '5 ms',
