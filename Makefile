@@ -10,6 +10,7 @@ help: ## This list
 .PHONY: demo
 demo: ## Replay the incidents on a throwaway PostgreSQL
 	@tests/setup.sh postgresql
+	@tests/setup.sh python || echo "going on without the Python clients"
 	$(CARGO) build --release
 	target/release/chronoguard demo
 
