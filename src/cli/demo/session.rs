@@ -121,8 +121,9 @@ async fn ops(version: Version, to: &Target) -> Result<Sent, Error> {
     for number in 0..ROWS {
         let (op, start) = (format!("{version:?}-{number}"), 1_780_300_000_000_000 + number * 1_000_000);
         let end = start + 250_000;
+        let event = end; // events are sorted by their end
         sent.add(client.execute(&started, &[&op, &start]).await)?;
-        sent.add(client.execute(&finalized, &[&op, &end, &(end - end)]).await)?;
+        sent.add(client.execute(&finalized, &[&op, &end, &(end - event)]).await)?;
     }
     Ok(sent)
 }
