@@ -27,6 +27,9 @@ use crate::{
 /// Warnings that one statement sends to its client: a million bad rows are one mistake.
 const MOST_WARNINGS: u32 = 20;
 
+/// What a write gets that cannot be guarded, where its table says `unguardable: reject`: `feature_not_supported`.
+const SQLSTATE_UNGUARDABLE: &str = "0A000";
+
 /// What a run needs of its session to tell what it found.
 pub(super) struct Teller<'t> {
     pub(super) context: &'t Context,
@@ -324,6 +327,11 @@ impl Running {
     /// The current statement failed. `refused`: by a verdict of ours.
     pub(super) fn failed(&mut self, sqlstate: &[u8], refused: bool) {
         let Some(body) = self.body() else { return };
+        let sqlstate = match (refused, body.writes.iter().any(|w| matches!(w.fate, Fate::Refused(_)))) {
+            (true, true) => SQLSTATE_UNGUARDABLE,
+            (true, false) => violation::SQLSTATE_REJECTED,
+            (false, _) => std::str::from_utf8(sqlstate).unwrap_or(""),
+        };
         for (number, write) in body.writes.iter().enumerate() {
             let outcome = match (&write.fate, refused) {
                 (Fate::Refused(_), true) => Outcome::Unguardable,
@@ -336,7 +344,7 @@ impl Running {
             if let (Fate::Refused(reason), true) = (&write.fate, refused) {
                 write.metrics.unguardable(*reason);
             }
-            write.metrics.write_error(if refused { "23514" } else { std::str::from_utf8(sqlstate).unwrap_or("") });
+            write.metrics.write_error(sqlstate);
             write.metrics.write_result(write.operation, WriteResult::Failed);
         }
     }
@@ -408,7 +416,7 @@ fn refused(write: &PlannedWrite, reason: Reason) -> pgwire::error::ErrorInfo {
         verb(write.operation),
         write.table.table
     );
-    let mut info = compose::info("ERROR", "0A000", message);
+    let mut info = compose::info("ERROR", SQLSTATE_UNGUARDABLE, message);
     info.detail = Some(format!("Reason: {}.", reason.as_str()));
     info.hint = Some(format!(
         "The rules of \"{}\" say unguardable: reject. Change the statement, or set unguardable: pass.",

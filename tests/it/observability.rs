@@ -11,7 +11,7 @@ use crate::harness::{
     Guarded, Proxy, Talk, cluster, fe,
     guarded::{REJECT, assert_refused},
     metrics::{Samples, http},
-    talk::tags,
+    talk::{error, tags},
 };
 
 const OBSERVE: &str = "\
@@ -248,4 +248,18 @@ fn sigterm_lets_sessions_finish_and_takes_no_new_ones() {
     assert!(proxy.log().contains("stopped"), "{}", proxy.log());
     let landed = cluster().direct(&guarded.database).value("SELECT count(*) FROM ex WHERE id > 100");
     assert_eq!(landed, "2");
+}
+
+#[test]
+fn a_write_that_is_refused_because_it_cannot_be_guarded() {
+    let rules = OBSERVE.replace("owner: runner-team", "unguardable: reject");
+    let guarded = Guarded::with_schema(&rules, "CREATE VIEW ex_view AS SELECT * FROM ex");
+    let mut talk = guarded.login();
+    let replies = talk.query("INSERT INTO ex_view (id, created_at) VALUES (101, '2026-03-01')");
+    assert_eq!(error(&replies).field('C'), "0A000");
+    assert_eq!(guarded.landed_ids(), "");
+    let samples = guarded.await_unguardable("view", 1);
+    assert_eq!(samples.sum("statements_total", &[("outcome", "unguardable"), ("table", "public.ex")]), 1.0);
+    assert_eq!(samples.sum("write_errors_total", &[("sqlstate", "0A000")]), 1.0);
+    assert_eq!(result(&samples, "insert", "failed"), 1.0);
 }
