@@ -12,7 +12,7 @@
 //!                                                                                client     metrics · violation log · recent list
 //! ```
 //!
-//! `wire`, `sql`, `rules`, `guard` and `catalog` do no I/O; `session` and `listener` own the sockets.
+//! `wire`, `sql`, `rules`, `guard`, `plan` and `catalog` do no I/O; `session` and `listener` own the sockets.
 
 pub mod admin;
 pub mod catalog;
@@ -21,6 +21,7 @@ pub mod config;
 pub mod guard;
 pub mod listener;
 pub mod observe;
+pub mod plan;
 pub mod rules;
 pub mod run;
 pub mod scratch;

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+pub(super) use crate::plan::{Column, Fate};
+
 use super::{breaker::Suspect, names::NameKey, prepared::Prepared};
 use crate::{
     catalog::facts::Resolved,
-    guard::{Guard, Reason, Skip},
-    observe::TableMetrics,
+    guard::Skip,
+    observe::{Metrics, TableMetrics},
+    plan::WritePlan,
     rules::set::{RuleSet, TableRules},
     sql::{
         splice::{CharWidth, Position, Spliced},
@@ -103,17 +106,6 @@ impl Body {
     }
 }
 
-/// What a guard adds to a statement's result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Column {
-    /// Nothing.
-    None,
-    /// A result of one column where the client expects none.
-    Whole,
-    /// One more column at the end.
-    Last,
-}
-
 /// A write to a guarded table.
 #[derive(Debug)]
 pub(super) struct PlannedWrite {
@@ -139,17 +131,10 @@ impl PlannedWrite {
         let resolved = Arc::clone(self.resolved.as_ref()?);
         Some(Suspect { metrics: Arc::clone(&self.metrics), resolved })
     }
-}
 
-/// What is done about a write.
-#[derive(Debug)]
-pub(super) enum Fate {
-    /// The guard stands in the text.
-    Guarded(Guard),
-    /// No rule judges this write.
-    Untouched(Guard),
-    /// It goes through unjudged, counted.
-    Unguardable(Reason),
-    /// It is made to fail, since its table says `unguardable: reject`.
-    Refused(Reason),
+    /// With the series of its table.
+    pub(super) fn new(plan: WritePlan, metrics: &Metrics) -> Self {
+        let WritePlan { number: _, table, resolved, operation, mark, top, fate } = plan;
+        Self { metrics: metrics.table(&table.label()), table, resolved, operation, mark, top, fate }
+    }
 }

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use super::{
     breaker::Suspect,
     exchange::Exchange,
-    names::{DatabaseNames, Inquiry, NameKey, rules_for},
+    names::{DatabaseNames, Inquiry, NameKey},
     plan::{Body, Column, Fate, Plan, Planned, PlannedWrite},
     prepared::{Prepared, Shelf, Undo},
 };
 use crate::{
-    catalog::facts::{RelationFacts, Resolved},
-    guard::{Channel, Guard, Reason, Site, Skip, compile},
-    rules::set::{OnUnguardable, RuleSet, TableRules},
+    catalog::facts::Resolved,
+    guard::Reason,
+    plan::{StatementPlan, Surroundings, plan_statement},
+    rules::set::{RuleSet, TableRules},
     sql::{
         cache::TextCache,
         locate::locate,
-        splice::{Edit, MAX_ITEMS, NoPlace, place_guard, splice_at},
-        write::{ItemKind, Operation, Place, ReturningItem, Statement, Verb, Write},
+        splice::{Edit, splice_at},
+        write::{Statement, Target, Verb},
     },
 };
 
@@ -203,146 +204,9 @@ impl Exchange {
     /// Plans the writes of one statement and adds the edits that splice their guards in.
     /// `changed`: an earlier statement of the text may have changed what names mean.
     fn plan_statement(&self, text: &[u8], statement: &Statement, changed: bool, edits: &mut Vec<Edit>) -> Body {
-        let also_written: Vec<String> = statement.writes.iter().map(|w| w.target.name.clone()).collect();
-        let mut body = Body { column: Column::None, writes: Vec::new() };
-        let mut own = Vec::new();
-        for (number, write) in statement.writes.iter().enumerate() {
-            let mark = format!("{}.{number}", self.context.mark);
-            let others: Vec<String> =
-                also_written.iter().enumerate().filter(|(n, _)| *n != number).map(|(_, name)| name.clone()).collect();
-            let Some(planned) = self.plan_write(text, write, mark, &others, changed, &mut own) else { continue };
-            if planned.top && matches!(planned.fate, Fate::Guarded(_)) && write.operation != Operation::Copy {
-                body.column = if write.returning.is_some() { Column::Last } else { Column::Whole };
-            }
-            body.writes.push(Arc::new(planned));
-        }
-        if let Some(refused) = body.writes.iter().find(|w| matches!(w.fate, Fate::Refused(_))) {
-            // The server itself raises, while it analyzes this statement, so that the transaction and the pipeline end up as it decides.
-            let raise = format!("SELECT 'CG{}|'::pg_catalog.int4", refused.mark);
-            own = vec![Edit { at: statement.span.start, remove: statement.span.len(), insert: raise.into_bytes() }];
-            body.column = Column::None;
-        }
-        edits.append(&mut own);
-        body
-    }
-
-    /// Plans one write. `None`: it is to no guarded table.
-    fn plan_write(
-        &self,
-        text: &[u8],
-        write: &Write,
-        mark: String,
-        also_written: &[String],
-        changed: bool,
-        edits: &mut Vec<Edit>,
-    ) -> Option<PlannedWrite> {
-        let perhaps = self.database.concerns(&write.target).next()?;
-        let resolved = self.names.get(&NameKey::of(&write.target));
-        let (table, guarded) = match resolved {
-            Some(resolved) => {
-                let rules_of = |relation: &RelationFacts| {
-                    rules_for(&self.rules, &relation.lineage)
-                        .or_else(|| rules_for(&self.rules, &relation.view_bases))
-                        .cloned()
-                };
-                match (resolved.relation.as_ref(), resolved.relation.as_ref().and_then(rules_of)) {
-                    (Some(relation), Some(table)) => {
-                        let guarded = self.guard_write(text, write, &mark, also_written, &table, relation, resolved);
-                        (table, guarded)
-                    }
-                    // By the time it runs the name may mean the guarded table.
-                    _ if changed && write.target.schema.is_none() => (Arc::clone(perhaps), Err(Reason::OtherRelation)),
-                    _ => return None,
-                }
-            }
-            None => (Arc::clone(perhaps), Err(Reason::CatalogUnknown)),
-        };
-        let metrics = self.context.metrics.table(&table.label());
-        let fate = match guarded {
-            Ok((guard, mut own)) => match (skipped(&guard), &guard.expression) {
-                (Some(reason), _) if table.unguardable == OnUnguardable::Reject => Fate::Refused(reason),
-                (Some(reason), None) => Fate::Unguardable(reason),
-                (_, None) => Fate::Untouched(guard),
-                (_, Some(_)) => {
-                    edits.append(&mut own);
-                    Fate::Guarded(guard)
-                }
-            },
-            Err(reason) if table.unguardable == OnUnguardable::Reject => Fate::Refused(reason),
-            Err(reason) => Fate::Unguardable(reason),
-        };
-        Some(PlannedWrite {
-            table,
-            metrics,
-            resolved: resolved.cloned(),
-            operation: write.operation,
-            mark,
-            top: write.place == Place::Top,
-            fate,
-        })
-    }
-
-    /// Compiles the guard of one write and finds its place in the text.
-    #[expect(clippy::too_many_arguments, reason = "what is known of one write, gathered by its only caller")]
-    fn guard_write(
-        &self,
-        text: &[u8],
-        write: &Write,
-        mark: &str,
-        also_written: &[String],
-        table: &Arc<TableRules>,
-        relation: &RelationFacts,
-        resolved: &Arc<Resolved>,
-    ) -> Result<(Guard, Vec<Edit>), Reason> {
-        if write.problem.is_some() {
-            return Err(Reason::Unreadable);
-        }
-        if !self.ascii_safe {
-            return Err(Reason::ClientEncoding);
-        }
-        let suspect = Suspect { metrics: self.context.metrics.table(&table.label()), resolved: Arc::clone(resolved) };
-        if self.context.breakers.is_open(&suspect) {
-            return Err(Reason::BreakerOpen);
-        }
-        if let Some(returning) = &write.returning {
-            let star = |item: &&ReturningItem| matches!(item.kind, ItemKind::Star | ItemKind::QualifiedStar(_));
-            let stars = returning.items.iter().filter(star).count();
-            // A `*` of other relations in scope is not counted; then the second run without the guard has to do.
-            if returning.items.len() + stars * relation.columns.len().saturating_sub(1) >= MAX_ITEMS {
-                return Err(Reason::TooManyColumns);
-            }
-        }
-        let row = write.row_name();
-        let channel = match (write.operation, write.place) {
-            (Operation::Copy, _) => Channel::CopyWhere,
-            (_, Place::Top) => Channel::Column,
-            _ => Channel::Notice,
-        };
-        let site = Site {
-            operation: write.operation,
-            row: &row,
-            channel,
-            columns: write.columns.as_deref(),
-            conflict_columns: write.conflict_columns.as_deref(),
-            conflict_target: write.conflict_target,
-            reads_target: write.reads_target,
-            server_version: resolved.server_version,
-            notices: resolved.notices,
-            also_written,
-            observe_only: false,
-            mark,
-        };
-        let guard = compile(table, relation, &site)?;
-        // Names in a rule file are UTF-8.
-        if !self.utf8 && guard.expression.as_ref().is_some_and(|e| !e.is_ascii()) {
-            return Err(Reason::ClientEncoding);
-        }
-        let columns: Vec<&str> = relation.columns.iter().map(|c| c.name.as_str()).collect();
-        let edits = match &guard.expression {
-            Some(expression) => place_guard(text, write, expression, &columns).map_err(reason)?,
-            None => Vec::new(),
-        };
-        Ok((guard, edits))
+        let StatementPlan { column, writes } = plan_statement(self, text, statement, changed, edits);
+        let series = |write| Arc::new(PlannedWrite::new(write, &self.context.metrics));
+        Body { column, writes: writes.into_iter().map(series).collect() }
     }
 
     fn planned(&self, text: &[u8], statement: &Statement, body: Arc<Body>) -> Planned {
@@ -387,18 +251,32 @@ impl Exchange {
     }
 }
 
-/// Why a rule of the guard cannot judge this write, if there is one that should.
-fn skipped(guard: &Guard) -> Option<Reason> {
-    guard.skipped.iter().find_map(|(_, skip)| match skip {
-        Skip::Unguardable(reason) => Some(*reason),
-        Skip::Untouched => None,
-    })
-}
+impl Surroundings for Exchange {
+    fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
 
-fn reason(why: NoPlace) -> Reason {
-    match why {
-        NoPlace::Unreadable => Reason::Unreadable,
-        NoPlace::CteReturning => Reason::CteReturning,
-        NoPlace::TooManyColumns => Reason::TooManyColumns,
+    fn mark(&self) -> &str {
+        &self.context.mark
+    }
+
+    fn concerned(&self, target: &Target) -> Option<&Arc<TableRules>> {
+        self.database.concerns(target).next()
+    }
+
+    fn resolved(&self, target: &Target) -> Option<&Arc<Resolved>> {
+        self.names.get(&NameKey::of(target))
+    }
+
+    fn objection(&self, table: &TableRules, resolved: &Arc<Resolved>) -> Option<Reason> {
+        if !self.ascii_safe {
+            return Some(Reason::ClientEncoding);
+        }
+        let suspect = Suspect { metrics: self.context.metrics.table(&table.label()), resolved: Arc::clone(resolved) };
+        self.context.breakers.is_open(&suspect).then_some(Reason::BreakerOpen)
+    }
+
+    fn utf8(&self) -> bool {
+        self.utf8
     }
 }

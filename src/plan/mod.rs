@@ -1,0 +1,244 @@
+//! What is done about each write of a text: which rules judge it, its guard, and the edits that put the guard into the text.
+//!
+//! Pure. What a name means here, and what speaks against a guard, is told by whoever asks ([`Surroundings`]): a session, or `chronoguard explain`.
+//! Each statement is planned on its own; its edits count from the beginning of the whole text.
+
+use std::sync::Arc;
+
+use crate::{
+    catalog::facts::{RelationFacts, Resolved},
+    guard::{Channel, Guard, Reason, Site, Skip, compile},
+    rules::set::{OnUnguardable, RuleSet, TableRules},
+    sql::{
+        splice::{Edit, MAX_ITEMS, place_guard},
+        write::{ItemKind, Operation, Place, ReturningItem, Statement, Target, Write},
+    },
+};
+
+pub mod names;
+
+use names::rules_for;
+
+/// What is known where a text is planned.
+pub trait Surroundings {
+    /// The rules in force.
+    fn rules(&self) -> &RuleSet;
+
+    /// The mark of this process, see [`Site::mark`].
+    fn mark(&self) -> &str;
+
+    /// A guarded table that a write to this may be one to. `None`: there is none, and the write is of no interest.
+    fn concerned(&self, target: &Target) -> Option<&Arc<TableRules>>;
+
+    /// What a name means. `None`: nobody could be asked.
+    fn resolved(&self, target: &Target) -> Option<&Arc<Resolved>>;
+
+    /// Why no guard of this table may be made here and now.
+    fn objection(&self, table: &TableRules, resolved: &Arc<Resolved>) -> Option<Reason>;
+
+    /// The text is UTF-8, as the names in rule files are.
+    fn utf8(&self) -> bool;
+}
+
+/// What running a statement does, as far as it concerns guarded tables.
+#[derive(Debug)]
+pub struct StatementPlan {
+    /// What the guard adds to the result.
+    pub column: Column,
+    /// The writes to guarded tables.
+    pub writes: Vec<WritePlan>,
+}
+
+/// What a guard adds to a statement's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    /// Nothing.
+    None,
+    /// A result of one column where the client expects none.
+    Whole,
+    /// One more column at the end.
+    Last,
+}
+
+/// A write to a guarded table.
+#[derive(Debug)]
+pub struct WritePlan {
+    /// Which of the statement's writes it is.
+    pub number: usize,
+    /// The rules.
+    pub table: Arc<TableRules>,
+    /// What its name means; `None`: nobody could be asked.
+    pub resolved: Option<Arc<Resolved>>,
+    /// Kind of the write.
+    pub operation: Operation,
+    /// The mark of this write's errors and notices.
+    pub mark: String,
+    /// The rows it writes are the statement's own result: the command tag counts them, and the guard column is this write's.
+    pub top: bool,
+    /// What is done about it.
+    pub fate: Fate,
+}
+
+/// What is done about a write.
+#[derive(Debug)]
+pub enum Fate {
+    /// The guard stands in the text.
+    Guarded(Guard),
+    /// No rule judges this write.
+    Untouched(Guard),
+    /// It goes through unjudged, counted.
+    Unguardable(Reason),
+    /// It is made to fail, since its table says `unguardable: reject`.
+    Refused(Reason),
+}
+
+/// Plans the writes of one statement and adds the edits that splice their guards in.
+/// `changed`: an earlier statement of the text may have changed what names mean.
+pub fn plan_statement(
+    around: &impl Surroundings,
+    text: &[u8],
+    statement: &Statement,
+    changed: bool,
+    edits: &mut Vec<Edit>,
+) -> StatementPlan {
+    let also_written: Vec<String> = statement.writes.iter().map(|w| w.target.name.clone()).collect();
+    let mut plan = StatementPlan { column: Column::None, writes: Vec::new() };
+    let mut own = Vec::new();
+    for (number, write) in statement.writes.iter().enumerate() {
+        let others: Vec<String> =
+            also_written.iter().enumerate().filter(|(n, _)| *n != number).map(|(_, name)| name.clone()).collect();
+        let Some(planned) = plan_write(around, text, number, write, &others, changed, &mut own) else { continue };
+        if planned.top && matches!(planned.fate, Fate::Guarded(_)) && write.operation != Operation::Copy {
+            plan.column = if write.returning.is_some() { Column::Last } else { Column::Whole };
+        }
+        plan.writes.push(planned);
+    }
+    if let Some(refused) = plan.writes.iter().find(|w| matches!(w.fate, Fate::Refused(_))) {
+        // The server itself raises, while it analyzes this statement, so that the transaction and the pipeline end up as it decides.
+        let raise = format!("SELECT 'CG{}|'::pg_catalog.int4", refused.mark);
+        own = vec![Edit { at: statement.span.start, remove: statement.span.len(), insert: raise.into_bytes() }];
+        plan.column = Column::None;
+    }
+    edits.append(&mut own);
+    plan
+}
+
+/// Plans one write. `None`: it is to no guarded table.
+fn plan_write(
+    around: &impl Surroundings,
+    text: &[u8],
+    number: usize,
+    write: &Write,
+    also_written: &[String],
+    changed: bool,
+    edits: &mut Vec<Edit>,
+) -> Option<WritePlan> {
+    let mark = format!("{}.{number}", around.mark());
+    let perhaps = around.concerned(&write.target)?;
+    let resolved = around.resolved(&write.target);
+    let (table, guarded) = match resolved {
+        Some(resolved) => {
+            let rules_of = |relation: &RelationFacts| {
+                rules_for(around.rules(), &relation.lineage)
+                    .or_else(|| rules_for(around.rules(), &relation.view_bases))
+                    .cloned()
+            };
+            match (resolved.relation.as_ref(), resolved.relation.as_ref().and_then(rules_of)) {
+                (Some(relation), Some(table)) => {
+                    let known = Known { table: &table, relation, resolved, also_written, mark: &mark };
+                    let guarded = guard_write(around, text, write, &known);
+                    (table, guarded)
+                }
+                // By the time it runs the name may mean the guarded table.
+                _ if changed && write.target.schema.is_none() => (Arc::clone(perhaps), Err(Reason::OtherRelation)),
+                _ => return None,
+            }
+        }
+        None => (Arc::clone(perhaps), Err(Reason::CatalogUnknown)),
+    };
+    let fate = match guarded {
+        Ok((guard, mut own)) => match (skipped(&guard), &guard.expression) {
+            (Some(reason), _) if table.unguardable == OnUnguardable::Reject => Fate::Refused(reason),
+            (Some(reason), None) => Fate::Unguardable(reason),
+            (_, None) => Fate::Untouched(guard),
+            (_, Some(_)) => {
+                edits.append(&mut own);
+                Fate::Guarded(guard)
+            }
+        },
+        Err(reason) if table.unguardable == OnUnguardable::Reject => Fate::Refused(reason),
+        Err(reason) => Fate::Unguardable(reason),
+    };
+    let top = write.place == Place::Top;
+    Some(WritePlan { number, table, resolved: resolved.cloned(), operation: write.operation, mark, top, fate })
+}
+
+/// What is known of one write.
+struct Known<'a> {
+    table: &'a TableRules,
+    relation: &'a RelationFacts,
+    resolved: &'a Arc<Resolved>,
+    also_written: &'a [String],
+    mark: &'a str,
+}
+
+/// Compiles the guard of one write and finds its place in the text.
+fn guard_write(
+    around: &impl Surroundings,
+    text: &[u8],
+    write: &Write,
+    known: &Known<'_>,
+) -> Result<(Guard, Vec<Edit>), Reason> {
+    if write.problem.is_some() {
+        return Err(Reason::Unreadable);
+    }
+    if let Some(reason) = around.objection(known.table, known.resolved) {
+        return Err(reason);
+    }
+    if let Some(returning) = &write.returning {
+        let star = |item: &&ReturningItem| matches!(item.kind, ItemKind::Star | ItemKind::QualifiedStar(_));
+        let stars = returning.items.iter().filter(star).count();
+        // A `*` of other relations in scope is not counted; then the second run without the guard has to do.
+        if returning.items.len() + stars * known.relation.columns.len().saturating_sub(1) >= MAX_ITEMS {
+            return Err(Reason::TooManyColumns);
+        }
+    }
+    let row = write.row_name();
+    let channel = match (write.operation, write.place) {
+        (Operation::Copy, _) => Channel::CopyWhere,
+        (_, Place::Top) => Channel::Column,
+        _ => Channel::Notice,
+    };
+    let site = Site {
+        operation: write.operation,
+        row: &row,
+        channel,
+        columns: write.columns.as_deref(),
+        conflict_columns: write.conflict_columns.as_deref(),
+        conflict_target: write.conflict_target,
+        reads_target: write.reads_target,
+        server_version: known.resolved.server_version,
+        notices: known.resolved.notices,
+        also_written: known.also_written,
+        observe_only: false,
+        mark: known.mark,
+    };
+    let guard = compile(known.table, known.relation, &site)?;
+    if !around.utf8() && guard.expression.as_ref().is_some_and(|e| !e.is_ascii()) {
+        return Err(Reason::ClientEncoding);
+    }
+    let columns: Vec<&str> = known.relation.columns.iter().map(|c| c.name.as_str()).collect();
+    let edits = match &guard.expression {
+        Some(expression) => place_guard(text, write, expression, &columns)?,
+        None => Vec::new(),
+    };
+    Ok((guard, edits))
+}
+
+/// Why a rule of the guard cannot judge this write, if there is one that should.
+fn skipped(guard: &Guard) -> Option<Reason> {
+    guard.skipped.iter().find_map(|(_, skip)| match skip {
+        Skip::Unguardable(reason) => Some(*reason),
+        Skip::Untouched => None,
+    })
+}
