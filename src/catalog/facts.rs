@@ -54,6 +54,9 @@ pub struct RelationFacts {
     pub before_insert_trigger: bool,
     /// A `BEFORE UPDATE` row trigger exists (on it or a partition).
     pub before_update_trigger: bool,
+    /// For a view that PostgreSQL updates by itself: what of its base table shows through.
+    #[serde(default)]
+    pub view: Option<ViewFacts>,
     /// `INSTEAD OF` triggers exist (views).
     pub instead_of_trigger: bool,
     /// An INSTEAD rule for INSERT exists (conditional ones too).
@@ -73,6 +76,15 @@ pub struct RelationFacts {
 
 fn yes() -> bool {
     true
+}
+
+/// A simple view over one table without row security.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ViewFacts {
+    /// Its columns that are the base table's column of the same name, unchanged.
+    pub columns: Vec<String>,
+    /// The base table has a `BEFORE UPDATE` row trigger.
+    pub before_update_trigger: bool,
 }
 
 /// One column of a relation, for one role.

@@ -45,6 +45,10 @@ pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) ->
     };
     let mut arms = Vec::new();
     for (number, rule) in table.rules.iter().enumerate() {
+        if hides(relation, table, rule) {
+            guard.skipped.push((number, Skip::Unguardable(Reason::View)));
+            continue;
+        }
         let plan = match plan(rule, relation, site) {
             Ok(plan) => plan,
             Err(skip) => {
@@ -66,6 +70,13 @@ pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) ->
         guard.expression = Some(whole(&arms, relation, site));
     }
     Ok(guard)
+}
+
+/// Whether the relation is a view of the rule's table through which a column of the rule does not show.
+fn hides(relation: &RelationFacts, table: &TableRules, rule: &Rule) -> bool {
+    let own = relation.name.schema == table.schema && relation.name.name == table.table;
+    let shown = |column: &str| relation.view.as_ref().is_some_and(|v| v.columns.iter().any(|c| c == column));
+    relation.kind == 'v' && !own && !rule.columns().into_iter().all(shown)
 }
 
 /// Boolean SQL that is true where a row of the relation, named `row` in the query around it, violates the rule. For rows that are already
@@ -94,8 +105,10 @@ fn admit(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) -> Resul
     match relation.kind {
         'f' => return Err(Reason::ForeignTable),
         'v' if relation.instead_of_trigger => return Err(Reason::InsteadOfTrigger),
-        // Only rules that were written for the view itself: its columns may be others than the table's of the same name.
-        'v' if !named(&relation.name.schema, &relation.name.name) => return Err(Reason::View),
+        // Its columns may be others than the table's of the same name: only a view whose columns are known to show through.
+        'v' if !named(&relation.name.schema, &relation.name.name) && relation.view.is_none() => {
+            return Err(Reason::View);
+        }
         _ => {}
     }
     if relation.foreign_descendant {
@@ -175,7 +188,8 @@ fn touch(rule: &Rule, relation: &RelationFacts, site: &Site<'_>) -> Touch {
         Operation::Copy => None,
     };
     let Some(updated) = updated else { return Touch::Every };
-    if rule.always || relation.before_update_trigger || sets(updated, rule, relation) {
+    let trigger = relation.before_update_trigger || relation.view.as_ref().is_some_and(|v| v.before_update_trigger);
+    if rule.always || trigger || sets(updated, rule, relation) {
         return Touch::Every;
     }
     if site.operation == Operation::Update { Touch::None } else { Touch::Inserted }

@@ -38,6 +38,7 @@ pub(super) fn relation(name: &str, columns: &[(&str, &str)]) -> RelationFacts {
         view_bases: Vec::new(),
         before_insert_trigger: false,
         before_update_trigger: false,
+        view: None,
         instead_of_trigger: false,
         instead_rule_insert: false,
         instead_rule_update: false,

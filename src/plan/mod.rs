@@ -30,6 +30,9 @@ pub trait Surroundings {
     /// A guarded table that a write to this may be one to. `None`: there is none, and the write is of no interest.
     fn concerned(&self, target: &Target) -> Option<&Arc<TableRules>>;
 
+    /// The guarded table below a relation that has no rules itself.
+    fn below(&self, relation: &RelationFacts) -> Option<&Arc<TableRules>>;
+
     /// What a name means. `None`: nobody could be asked.
     fn resolved(&self, target: &Target) -> Option<&Arc<Resolved>>;
 
@@ -148,6 +151,9 @@ fn plan_write(
                     let known = Known { table: &table, relation, resolved, also_written, mark: &mark };
                     let guarded = guard_write(around, text, write, &known);
                     (table, guarded)
+                }
+                (Some(relation), None) if let Some(table) = around.below(relation) => {
+                    (Arc::clone(table), Err(Reason::OtherRelation))
                 }
                 // By the time it runs the name may mean the guarded table.
                 _ if changed && write.target.schema.is_none() => (Arc::clone(perhaps), Err(Reason::OtherRelation)),

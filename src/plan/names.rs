@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::{
     catalog::{
         facts::QualifiedName,
-        question::{Asked, Related},
+        question::{Asked, How, Related},
     },
     rules::set::{Kind, RuleSet, TableRules},
     sql::{
@@ -108,6 +108,12 @@ impl DatabaseNames {
             .flatten()
             .filter(move |(of, _)| any_schema || schema == Some(of))
             .map(|(_, table)| table)
+    }
+
+    /// The guarded table below a relation (partition or child) that has no rules itself: rows written to it may land there.
+    pub fn below(&self, name: &QualifiedName) -> Option<&Arc<TableRules>> {
+        let leads_down = |r: &&Related| r.how == How::Ancestor && r.name == *name;
+        self.rules.table(&self.related.iter().find(leads_down)?.base)
     }
 
     /// Whether there is any.

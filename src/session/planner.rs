@@ -264,6 +264,10 @@ impl Surroundings for Exchange {
         self.database.concerns(target).next()
     }
 
+    fn below(&self, relation: &crate::catalog::facts::RelationFacts) -> Option<&Arc<TableRules>> {
+        self.database.below(&relation.name)
+    }
+
     fn resolved(&self, target: &Target) -> Option<&Arc<Resolved>> {
         self.names.get(&NameKey::of(target))
     }

@@ -85,6 +85,24 @@ LEFT JOIN LATERAL (
       JOIN pg_catalog.pg_class bc ON bc.oid OPERATOR(pg_catalog.=) b.oid
       JOIN pg_catalog.pg_namespace bn ON bn.oid OPERATOR(pg_catalog.=) bc.relnamespace
       WHERE b.kind OPERATOR(pg_catalog.<>) 'v'), '[]'),
+    'view', CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'v'
+      AND (pg_catalog.pg_relation_is_updatable(c.oid, false) OPERATOR(pg_catalog.&) 12) OPERATOR(pg_catalog.=) 12 THEN (
+        SELECT pg_catalog.json_build_object(
+          'columns', COALESCE(pg_catalog.json_agg(va.attname), '[]'),
+          'before_update_trigger', COALESCE(pg_catalog.bool_or(EXISTS (
+            SELECT 1 FROM pg_catalog.pg_trigger t
+            WHERE t.tgrelid OPERATOR(pg_catalog.=) b.oid AND NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D'
+              AND (t.tgtype::integer OPERATOR(pg_catalog.&) 19) OPERATOR(pg_catalog.=) 19)), false))
+        FROM pg_catalog.pg_rewrite w
+        CROSS JOIN LATERAL pg_catalog.regexp_matches(w.ev_action::pg_catalog.text,
+          ':resno ([0-9]+) :resname [^ ]+ :ressortgroupref [0-9]+ :resorigtbl ([0-9]+) :resorigcol ([0-9]+) ', 'g') m
+        JOIN pg_catalog.pg_attribute va ON va.attrelid OPERATOR(pg_catalog.=) c.oid AND va.attnum OPERATOR(pg_catalog.=) m[1]::smallint
+        JOIN pg_catalog.pg_attribute ba ON ba.attrelid OPERATOR(pg_catalog.=) m[2]::pg_catalog.oid
+          AND ba.attnum OPERATOR(pg_catalog.=) m[3]::smallint AND ba.attname OPERATOR(pg_catalog.=) va.attname
+        JOIN pg_catalog.pg_class b ON b.oid OPERATOR(pg_catalog.=) ba.attrelid AND NOT b.relrowsecurity
+          AND b.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[])
+        WHERE w.ev_class OPERATOR(pg_catalog.=) c.oid AND w.ev_type OPERATOR(pg_catalog.=) '1'
+          AND pg_catalog.strpos(w.ev_action::pg_catalog.text, ':hasSubLinks true') OPERATOR(pg_catalog.=) 0) END,
     'before_insert_trigger', COALESCE(g.before_insert, false), 'before_update_trigger', COALESCE(g.before_update, false),
     'instead_of_trigger', COALESCE(g.instead_of, false),
     'instead_rule_insert', COALESCE(r.on_insert, false), 'instead_rule_update', COALESCE(r.on_update, false),
