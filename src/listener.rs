@@ -181,10 +181,12 @@ async fn work(
         tokio::select! {
             Some((client, number)) = incoming.recv() => {
                 let (context, open) = (Arc::clone(&context), Counted(Arc::clone(&open)));
+                let mut stop = stop.clone();
+                let stopped = async move { drop(stop.wait_for(|s| *s != Stop::No).await) };
                 sessions.spawn(async move {
                     let _open = open;
                     match tokio::net::TcpStream::from_std(client) {
-                        Ok(client) => session::serve(client, number, context).await,
+                        Ok(client) => session::serve(client, number, context, stopped).await,
                         Err(error) => tracing::error!(%error, "a connection cannot be used"),
                     }
                 });

@@ -53,6 +53,9 @@ pub enum SessionError {
     /// The client sent no start-up packet in time.
     #[error("the client sent no start-up packet within {0} s")]
     StartupTimeout(u64),
+    /// chronoguard stops, and the session was idle.
+    #[error("chronoguard stops")]
+    Stopped,
     /// The server went away without a word.
     #[error("the server closed the connection unexpectedly")]
     ServerClosed,
@@ -69,6 +72,7 @@ impl SessionError {
             Self::Unexpected { .. } => (Side::Server, ErrorKind::Protocol),
             Self::StartupTimeout(_) => (Side::Client, ErrorKind::Timeout),
             Self::ServerClosed => (Side::Server, ErrorKind::Closed),
+            Self::Stopped => (Side::Proxy, ErrorKind::Closed),
         }
     }
 
@@ -85,6 +89,7 @@ impl SessionError {
                 ("08P01", "the server sent a message that chronoguard did not expect".to_owned())
             }
             Self::StartupTimeout(_) => ("08P01", "no start-up packet was received in time".to_owned()),
+            Self::Stopped => ("57P01", "terminating connection due to administrator command".to_owned()),
             Self::ServerClosed => ("08006", "the server closed the connection unexpectedly".to_owned()),
         };
         let mut out = Vec::new();

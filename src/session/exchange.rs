@@ -151,6 +151,16 @@ impl Exchange {
         &self.identity
     }
 
+    /// Nobody waits for anything, and no transaction is open.
+    pub(super) fn is_idle(&self) -> bool {
+        self.started
+            && self.transaction == Transaction::Idle
+            && self.queue.is_empty()
+            && !self.pipeline_open
+            && self.from_client.pending.is_empty()
+            && self.from_client.forward == 0
+    }
+
     /// A question of ours is open.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting

@@ -41,12 +41,21 @@ use self::{context::Identity, exchange::Exchange, relay::Relay, startup::Startup
 use crate::observe::Side;
 
 /// Serves one client connection from its first byte to its last. Errors end here: counted, logged, and told to the client where that is possible.
-pub async fn serve(mut client: TcpStream, number: u64, context: Arc<Context>) {
+/// `stop` is ready when chronoguard is to stop: the session then ends as soon as it is idle.
+pub async fn serve(
+    mut client: TcpStream,
+    number: u64,
+    context: Arc<Context>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
     let result = begin(&mut client, number, &context).await;
     let error = match result {
         Ok(Some((server, exchange))) => {
-            let mut relay = Relay::new(client, server, exchange);
+            let mut relay = Relay::new(client, server, exchange, stop);
             let Err(error) = relay.run().await else { return };
+            if matches!(error, SessionError::Stopped) {
+                return;
+            }
             report(&error, number, &context, Some(relay.exchange()));
             return;
         }

@@ -125,10 +125,17 @@ pub(super) struct Relay {
     to_server: Outlet,
     client_open: bool,
     server_open: bool,
+    /// Ready once chronoguard is to stop; `None` from then on.
+    stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Relay {
-    pub(super) fn new(client: TcpStream, server: TcpStream, exchange: Exchange) -> Self {
+    pub(super) fn new(
+        client: TcpStream,
+        server: TcpStream,
+        exchange: Exchange,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
         Self {
             client,
             server,
@@ -137,6 +144,7 @@ impl Relay {
             to_server: Outlet::new(Side::Server),
             client_open: true,
             server_open: true,
+            stop: Some(Box::pin(stop)),
         }
     }
 
@@ -171,10 +179,21 @@ impl Relay {
                 }
                 let moved = self.server_turn(cx, scratch)? | self.client_turn(cx, scratch, server_free)?;
                 if !moved {
-                    return Poll::Pending;
+                    return if self.may_stop(cx) { Poll::Ready(Err(SessionError::Stopped)) } else { Poll::Pending };
                 }
             }
         })
+    }
+
+    /// chronoguard is to stop, and nobody waits for anything in this session.
+    fn may_stop(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Some(stop) = &mut self.stop {
+            if stop.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            self.stop = None;
+        }
+        self.exchange.is_idle() && self.to_client.len() == 0 && self.to_server.len() == 0
     }
 
     /// Reads from the server once. While a question of ours is open the client's side is not read, so the replies before its answer must have a
@@ -250,6 +269,10 @@ impl Relay {
         }
         let Some(message) = error.for_client() else { return };
         let farewell = async {
+            if matches!(error, SessionError::Stopped) {
+                // Terminate: the server need not report a client that went away without a word.
+                self.server.write_all(&[b'X', 0, 0, 0, 4]).await?;
+            }
             self.client.write_all(&self.to_client.waiting[self.to_client.done..]).await?;
             self.client.write_all(&message).await?;
             self.client.shutdown().await
