@@ -51,10 +51,14 @@ pub(super) fn demo(arguments: Arguments) -> Outcome {
     let mut report = Report::default();
     for incident in &ALL {
         stage.prepare(incident)?;
+        let before = report.len();
         for client in &clients {
             if let Some(row) = stage.replay(incident, client)? {
                 report.add(row);
             }
+        }
+        if report.len() == before {
+            return Err(Error(format!("nothing here can replay incident {}: install psql", incident.number)));
         }
     }
     print(&report.to_string())?;
@@ -148,12 +152,12 @@ impl Stage {
         let mut text =
             String::from("\nStill running; Ctrl-C ends all of it and removes the databases. To connect:\n\n");
         let databases: Vec<_> = ALL.iter().map(|i| i.database("…")).collect();
-        for (what, port) in [
-            ("chronoguard, rules on reject ", self.rejecting.address().port()),
-            ("chronoguard, rules on observe", self.observing.address().port()),
-            ("PostgreSQL itself            ", self.cluster.port()),
+        for (what, port, mode) in [
+            ("chronoguard, rules on reject ", self.rejecting.address().port(), REJECT),
+            ("chronoguard, rules on observe", self.observing.address().port(), OBSERVE),
+            ("PostgreSQL itself            ", self.cluster.port(), REJECT),
         ] {
-            text += &format!("  {what}  psql -h 127.0.0.1 -p {port} -U {SUPERUSER} -d incident_000_reject\n");
+            text += &format!("  {what}  psql -h 127.0.0.1 -p {port} -U {SUPERUSER} -d incident_000_{mode}\n");
         }
         for (what, proxy) in [("reject ", &self.rejecting), ("observe", &self.observing)] {
             if let Some(address) = proxy.admin_address() {

@@ -47,6 +47,10 @@ impl Report {
         self.0.push(row);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn as_it_should_be(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(Row::as_it_should_be)
     }
