@@ -91,7 +91,8 @@ pub(super) fn reads_clock(default: &str) -> bool {
 }
 
 pub(super) fn diagnose(case: &Case<'_>, offence: &Offence, context: &Context) -> Cause {
-    let tests: [(Cause, fn(&Case<'_>, &Offence, &Context) -> bool); 8] = [
+    type Evidence = fn(&Case<'_>, &Offence, &Context) -> bool;
+    let tests: [(Cause, Evidence); 8] = [
         (Cause::ZeroSentinel, zero_sentinel),
         (Cause::UnitMismatch, unit_mismatch),
         (Cause::DefaultAfterExplicit, |_, offence, context| default_after_explicit(offence, context).is_some()),

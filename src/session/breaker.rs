@@ -28,9 +28,12 @@ impl Suspect {
     }
 }
 
-/// Breakers of the process, by table and role.
+/// By table and role: what the broken guard was made for, and how long it stays out.
+type Open = HashMap<(String, String), (Arc<Resolved>, Instant)>;
+
+/// Breakers of the process.
 #[derive(Debug, Default)]
-pub struct Breakers(Mutex<HashMap<(String, String), (Arc<Resolved>, Instant)>>);
+pub struct Breakers(Mutex<Open>);
 
 impl Breakers {
     /// Opens one.
@@ -71,7 +74,7 @@ impl Breakers {
 }
 
 /// Tells the gauge of the table whether a breaker of it is open still.
-fn told(open: &HashMap<(String, String), (Arc<Resolved>, Instant)>, suspect: &Suspect) {
+fn told(open: &Open, suspect: &Suspect) {
     suspect.metrics.breaker_open(open.keys().any(|(table, _)| table == suspect.metrics.name()));
 }
 

@@ -283,7 +283,7 @@ impl Exchange {
             }
             frontend::write_parse(to_server, name, sent.as_deref().unwrap_or(&prepared.text), &prepared.types);
         }
-        let planned = plan.as_ref().map_or_else(|| Planned::nothing(), |plan| plan.statements[0].clone());
+        let planned = plan.as_ref().map_or_else(Planned::nothing, |plan| plan.statements[0].clone());
         let made = Prepared { planned, plan, text: prepared.text.clone(), types: prepared.types.clone() };
         let made = Arc::new(made);
         let mut undo = Undo::default();

@@ -58,11 +58,14 @@ pub(super) enum About {
     Facts(Inquiry, Vec<Identified>),
 }
 
+/// By database, and a relation's state in it: everything about it, and when that was said.
+type Facts = HashMap<(String, Identified), (Arc<Resolved>, Instant)>;
+
 /// The names of every database that was connected to, and what is known of relations, shared by all sessions.
 #[derive(Debug, Default)]
 pub struct Databases {
     names: RwLock<HashMap<String, Arc<DatabaseNames>>>,
-    facts: RwLock<HashMap<(String, Identified), (Arc<Resolved>, Instant)>>,
+    facts: RwLock<Facts>,
 }
 
 impl Databases {
