@@ -129,7 +129,7 @@ impl Exchange {
             (tag::COPY_OUT_RESPONSE | tag::COPY_BOTH_RESPONSE, Owed::Query(_) | Owed::Execute(_)) => return Ok(shown),
             (tag::FUNCTION_CALL_RESPONSE, Owed::FunctionCall) => return Ok(shown),
             (tag::PARAMETER_DESCRIPTION, Owed::Describe(_)) => return Ok(shown),
-            (tag::ROW_DESCRIPTION, Owed::Describe(column)) if *column != Column::None => return Ok(Look::Whole),
+            (tag::ROW_DESCRIPTION, Owed::Describe(Some(_))) => return Ok(Look::Whole),
             (tag::ROW_DESCRIPTION | tag::NO_DATA, Owed::Describe(_))
             | (tag::PARSE_COMPLETE, Owed::Parse(_))
             | (tag::BIND_COMPLETE, Owed::Bind(_))
@@ -178,8 +178,9 @@ impl Exchange {
         }
         match self.queue.head() {
             Some(Entry { kind: Owed::Question(_), .. }) => self.question_reply(message, to_server),
-            Some(Entry { kind: Owed::Describe(column), hidden }) => {
-                let (column, hidden) = (*column, *hidden);
+            Some(Entry { kind: Owed::Describe(prepared), hidden }) => {
+                let column = prepared.as_ref().map_or(Column::None, |p| p.planned.body.column);
+                let hidden = *hidden;
                 if !hidden {
                     describe(column, message, to_client).map_err(by(Side::Server))?;
                 }
@@ -208,8 +209,9 @@ impl Exchange {
             return running.row(message, &mut teller, (!hidden).then_some(to_client));
         }
         running.complete(message, &mut teller, to_client);
-        if let Some(suspect) = running.again.take() {
+        for suspect in running.again.take().iter().flat_map(|s| s.iter()) {
             // The client's own statement is fine: it was the guard that broke it.
+            context.breakers.open(suspect);
             context.metrics.retry(RetryReason::GuardFailed);
             let table = suspect.metrics.name();
             tracing::error!(session = identity.session, table, "a guard broke a statement, which ran without it");

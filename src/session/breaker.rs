@@ -43,13 +43,6 @@ impl Breakers {
         suspect.metrics.breaker_open(true);
     }
 
-    /// Closes it again: the guard was not to blame.
-    pub(super) fn close(&self, suspect: &Suspect) {
-        let mut open = self.0.lock();
-        open.remove(&suspect.key());
-        told(&open, suspect);
-    }
-
     /// Whether any is open, or was.
     pub(super) fn any_open(&self) -> bool {
         !self.0.lock().is_empty()
@@ -103,8 +96,6 @@ mod tests {
         breakers.open(&one);
         tokio::time::advance(OPEN).await;
         assert!(!breakers.is_open(&one) && !gauge());
-        breakers.open(&one);
-        breakers.close(&one);
         assert!(!breakers.any_open());
     }
 }

@@ -74,9 +74,9 @@ pub(super) struct Exchange {
     pub(super) unanswerable: bool,
     pub(super) batch: Batch,
     /// The guards that may have broken the statement that is to run again.
-    pub(super) suspects: Vec<Suspect>,
+    pub(super) suspects: Arc<[Suspect]>,
     /// Set while the messages of a second run are sent.
-    pub(super) second_run: Option<Suspect>,
+    pub(super) second_run: Option<Arc<[Suspect]>>,
     /// What is sent now is no message of the client, or one that it has its answer to.
     pub(super) hiding: bool,
     /// An error was seen since the last ReadyForQuery.
@@ -123,7 +123,7 @@ impl Exchange {
             waiting: false,
             unanswerable: false,
             batch: Batch::default(),
-            suspects: Vec::new(),
+            suspects: Arc::default(),
             second_run: None,
             hiding: false,
             failed_since_ready: false,

@@ -8,7 +8,7 @@ use super::{
     breaker::Suspect,
     exchange::{Exchange, by},
     owed::{Alone, Entry, Owed},
-    plan::{Column, Plan, Planned},
+    plan::{Body, Column, Plan, Planned},
     planner::Planning,
     prepared::{Prepared, Shelf, Step, Undo},
     running::{Running, Teller},
@@ -104,6 +104,7 @@ impl Exchange {
             Owed::Parse(Some(step)) | Owed::Bind(Some(step)) => {
                 step.prepared.as_ref().and_then(|p| p.plan.as_ref()).and_then(|plan| plan.position(position, width))
             }
+            Owed::Describe(Some(prepared)) => prepared.plan.as_ref().and_then(|plan| plan.position(position, width)),
             _ => None,
         };
         match mapped {
@@ -113,25 +114,20 @@ impl Exchange {
         }
     }
 
-    /// The guarded writes of what failed.
-    fn failed_guards(&mut self) -> Vec<Suspect> {
-        match self.queue.head().map(|e| &e.kind) {
-            Some(Owed::Query(Some(running)) | Owed::Execute(Some(running))) => running.guards(),
-            Some(Owed::Parse(Some(step)) | Owed::Bind(Some(step))) => {
-                step.prepared.as_ref().map(|p| p.planned.body.guards()).unwrap_or_default()
-            }
-            _ => Vec::new(),
-        }
+    /// What failed.
+    fn failed_body(&mut self) -> Option<Arc<Body>> {
+        let prepared = match self.queue.head().map(|e| &e.kind)? {
+            Owed::Query(Some(running)) | Owed::Execute(Some(running)) => return running.body(),
+            Owed::Parse(Some(step)) | Owed::Bind(Some(step)) => step.prepared.as_ref()?,
+            Owed::Describe(Some(prepared)) => prepared,
+            _ => return None,
+        };
+        Some(Arc::clone(&prepared.planned.body))
     }
 
-    fn failed_column(&mut self) -> Column {
-        match self.queue.head().map(|e| &e.kind) {
-            Some(Owed::Query(Some(running)) | Owed::Execute(Some(running))) => running.column(),
-            Some(Owed::Parse(Some(step)) | Owed::Bind(Some(step))) => {
-                step.prepared.as_ref().map_or(Column::None, |p| p.planned.body.column)
-            }
-            _ => Column::None,
-        }
+    /// The guards in what failed.
+    fn failed_guards(&mut self) -> Vec<Suspect> {
+        self.failed_body().map(|body| body.guards()).unwrap_or_default()
     }
 
     /// Whether the guard may be to blame: the catalog changed under it, a privilege is gone, a rule's own text raised. What the client's own text
@@ -141,11 +137,13 @@ impl Exchange {
             return false;
         }
         // With a RETURNING of its own the client's statement fails in the same way ("cached plan must not change result type").
-        if sqlstate == b"0A000" && self.failed_column() == Column::Last {
+        if sqlstate == b"0A000" && self.failed_body().is_some_and(|body| body.column == Column::Last) {
             return false;
         }
         let class = sqlstate.get(..2).unwrap_or_default();
-        at == At::Guard || matches!(class, b"42" | b"0A" | b"54" | b"22") || sqlstate == b"XX000"
+        // What the compiler writes raises on no value; what a rule file says may.
+        let raised = class == b"22" && self.failed_body().is_some_and(|body| body.has_raw_sql());
+        at == At::Guard || raised || matches!(class, b"42" | b"0A" | b"54") || sqlstate == b"XX000"
     }
 
     /// Holds the error back if the client's own statement can be run again without harm.
@@ -161,7 +159,7 @@ impl Exchange {
         if !running_alone || alone == Alone::No {
             return false;
         }
-        self.suspects = self.failed_guards();
+        self.suspects = self.failed_guards().into();
         self.batch.hold(message, alone == Alone::Ends);
         self.drop_failed();
         // Until the first run is over nothing of the client may overtake the second one.
@@ -186,10 +184,8 @@ impl Exchange {
             return;
         };
         running.failed(sqlstate, false);
-        if let Some(suspect) = running.again.take() {
-            // Without the guard it fails too: the guard was not to blame.
-            self.context.breakers.close(&suspect);
-        }
+        // A second run that fails too: the guard was not to blame.
+        running.again = None;
     }
 
     /// The head has failed; in a pipeline everything up to `Sync` with it.
@@ -226,11 +222,7 @@ impl Exchange {
     pub(super) fn run_again(&mut self, to_server: &mut Vec<u8>, to_client: &mut Vec<u8>) {
         self.waiting = false;
         let Some(again) = self.batch.take() else { return };
-        let suspects = std::mem::take(&mut self.suspects);
-        for suspect in &suspects {
-            self.context.breakers.open(suspect);
-        }
-        self.second_run = suspects.into_iter().next();
+        self.second_run = Some(std::mem::take(&mut self.suspects));
         self.unanswerable = true;
         let extended = again.messages.first().is_some_and(|m| m[0] != frontend_tag::QUERY);
         for (number, message) in again.messages.iter().enumerate() {

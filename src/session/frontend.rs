@@ -183,7 +183,7 @@ impl Exchange {
             tag::QUERY => Owed::Query(None),
             tag::PARSE => Owed::Parse(None),
             tag::BIND => Owed::Bind(None),
-            tag::DESCRIBE => Owed::Describe(Column::None),
+            tag::DESCRIBE => Owed::Describe(None),
             tag::EXECUTE => Owed::Execute(None),
             tag::CLOSE => Owed::Close(None),
             tag::FUNCTION_CALL => Owed::FunctionCall,
@@ -238,12 +238,12 @@ impl Exchange {
             }
             tag::BIND => return self.bind_message(message, to_server),
             tag::DESCRIBE => {
-                let column = match frontend::named(message)? {
+                let prepared = match frontend::named(message)? {
                     Named::Statement(name) => self.shelves.statement(name),
                     Named::Portal(name) => self.shelves.portal(name),
                 }
-                .map_or(Column::None, |prepared| prepared.planned.body.column);
-                self.send(message, message, Owed::Describe(column), to_server);
+                .cloned();
+                self.send(message, message, Owed::Describe(prepared), to_server);
             }
             tag::EXECUTE => self.execute_message(message, to_server)?,
             tag::CLOSE => {

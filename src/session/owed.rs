@@ -4,12 +4,11 @@
 //!
 //! Source: PostgreSQL docs, `protocol-flow.html` (Extended Query, Pipelining, COPY Operations); `src/backend/tcop/postgres.c`, `ignore_till_sync`.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     names::Question,
-    plan::Column,
-    prepared::{Step, Undo},
+    prepared::{Prepared, Step, Undo},
     running::Running,
 };
 
@@ -32,7 +31,7 @@ pub(super) enum Owed {
     /// `CloseComplete`.
     Close(Option<Box<Undo>>),
     /// `RowDescription` or `NoData`, for a statement after `ParameterDescription`.
-    Describe(Column),
+    Describe(Option<Arc<Prepared>>),
     /// Rows, then `CommandComplete`, `EmptyQueryResponse` or `PortalSuspended`.
     Execute(Option<Box<Running>>),
     /// All replies to a `Query`, up to `ReadyForQuery`.

@@ -10,7 +10,7 @@ use crate::{
     guard::Skip,
     observe::{Metrics, TableMetrics},
     plan::WritePlan,
-    rules::set::{RuleSet, TableRules},
+    rules::set::{Kind, RuleSet, TableRules},
     sql::{
         splice::{CharWidth, Position, Spliced},
         write::{Operation, Verb},
@@ -50,6 +50,8 @@ pub(super) struct Planned {
     pub(super) prepares: Option<Arc<Prepared>>,
     /// It may change what names mean.
     pub(super) changes: bool,
+    /// It may make relations that lead to guarded tables.
+    pub(super) relations: bool,
     /// It writes to a name that could mean a guarded table, and now means none.
     pub(super) watched: bool,
 }
@@ -67,7 +69,14 @@ impl Planned {
 
     /// A statement that does nothing of note.
     pub(super) fn nothing() -> Self {
-        Self { verb: Verb::Plain, body: Arc::new(Body::EMPTY), prepares: None, changes: false, watched: false }
+        Self {
+            verb: Verb::Plain,
+            body: Arc::new(Body::EMPTY),
+            prepares: None,
+            changes: false,
+            relations: false,
+            watched: false,
+        }
     }
 
     /// Running it must be noticed.
@@ -98,6 +107,16 @@ impl Body {
     /// A guard stands in it.
     pub(super) fn has_guard(&self) -> bool {
         self.writes.iter().any(|w| matches!(w.fate, Fate::Guarded(_)))
+    }
+
+    /// A guard in it has SQL from a rule file, which may raise on extreme values.
+    pub(super) fn has_raw_sql(&self) -> bool {
+        self.writes.iter().any(|write| match &write.fate {
+            Fate::Guarded(guard) => guard.judged.iter().any(|(rule, _)| {
+                write.table.rules.get(*rule).is_some_and(|r| r.when.is_some() || matches!(r.kind, Kind::Check(_)))
+            }),
+            _ => false,
+        })
     }
 
     /// The guards in it.

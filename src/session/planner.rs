@@ -163,7 +163,7 @@ impl Exchange {
 
     /// A plan made before for this text, comments around it aside, if everything it depends on is as it was; and where the text's body begins.
     fn kept_plan(&self, text: &[u8]) -> Option<(usize, Arc<PlanParts>)> {
-        if !self.ascii_safe || !self.utf8 || self.context.breakers.any_open() {
+        if !self.ascii_safe || !self.utf8 || self.second_run.is_some() || self.context.breakers.any_open() {
             return None;
         }
         let (base, kept) = self.context.plans.0.get(text, self.lex)?;
@@ -215,7 +215,14 @@ impl Exchange {
         let changes = statement.changes_names || verb == Verb::ChangesNames || rolls_back;
         let (body, prepares) = match &verb {
             Verb::Prepare(_) => {
-                let inner = Planned { verb: Verb::Plain, body, prepares: None, changes: false, watched: false };
+                let inner = Planned {
+                    verb: Verb::Plain,
+                    body,
+                    prepares: None,
+                    changes: false,
+                    relations: false,
+                    watched: false,
+                };
                 let prepared = Prepared { planned: inner, plan: None, text: text.to_vec(), types: Vec::new() };
                 (Arc::new(Body::EMPTY), prepared.planned.concerns().then(|| Arc::new(prepared)))
             }
@@ -230,7 +237,8 @@ impl Exchange {
             _ => (body, None),
         };
         let watched = body.writes.is_empty() && statement.writes.iter().any(|w| self.database.may_concern(&w.target));
-        Planned { verb, body, prepares, changes, watched }
+        let relations = changes && makes_relations(&text[statement.span.clone()]);
+        Planned { verb, body, prepares, changes, relations, watched }
     }
 
     /// Does to the session what a statement that runs does to it.
@@ -246,9 +254,16 @@ impl Exchange {
         if planned.changes {
             self.names.forget();
             self.names_changed = true;
-            self.relations_changed = true;
+            self.relations_changed |= planned.relations;
         }
     }
+}
+
+/// Whether a statement that changes names may make relations that lead to guarded tables: partitions, children, views.
+fn makes_relations(statement: &[u8]) -> bool {
+    ["create", "alter", "drop", "import"]
+        .iter()
+        .any(|verb| statement.get(..verb.len()).is_some_and(|s| s.eq_ignore_ascii_case(verb.as_bytes())))
 }
 
 impl Surroundings for Exchange {
@@ -275,6 +290,10 @@ impl Surroundings for Exchange {
     fn objection(&self, table: &TableRules, resolved: &Arc<Resolved>) -> Option<Reason> {
         if !self.ascii_safe {
             return Some(Reason::ClientEncoding);
+        }
+        // Only this session goes without the guard until it is known to be at fault.
+        if self.second_run.is_some() {
+            return Some(Reason::BreakerOpen);
         }
         let suspect = Suspect { metrics: self.context.metrics.table(&table.label()), resolved: Arc::clone(resolved) };
         self.context.breakers.is_open(&suspect).then_some(Reason::BreakerOpen)

@@ -133,8 +133,14 @@ mod tests {
 
     fn prepared(text: &str) -> Arc<Prepared> {
         let body = Arc::new(crate::session::plan::Body::EMPTY);
-        let planned =
-            Planned { verb: crate::sql::write::Verb::Plain, body, prepares: None, changes: false, watched: false };
+        let planned = Planned {
+            verb: crate::sql::write::Verb::Plain,
+            body,
+            prepares: None,
+            changes: false,
+            relations: false,
+            watched: false,
+        };
         Arc::new(Prepared { planned, plan: None, text: text.into(), types: Vec::new() })
     }
 

@@ -47,8 +47,8 @@ pub(super) struct Running {
     at: usize,
     /// Takes back what each statement does to the session.
     undo: Vec<Undo>,
-    /// This is the second run, without this guard: it decides on its breaker.
-    pub(super) again: Option<Suspect>,
+    /// This is the second run, without these guards: it decides on their breakers.
+    pub(super) again: Option<Arc<[Suspect]>>,
     started: Instant,
     /// Rows of the current statement that came with a guard column.
     rows: u64,
@@ -94,7 +94,8 @@ impl Running {
         }
     }
 
-    fn body(&self) -> Option<Arc<Body>> {
+    /// What the statement that replies now does.
+    pub(super) fn body(&self) -> Option<Arc<Body>> {
         self.statement().map(|s| Arc::clone(&s.body))
     }
 
@@ -347,11 +348,6 @@ impl Running {
             write.metrics.write_error(sqlstate);
             write.metrics.write_result(write.operation, WriteResult::Failed);
         }
-    }
-
-    /// The guards of the statement that replies now.
-    pub(super) fn guards(&self) -> Vec<Suspect> {
-        self.statement().map(|s| s.body.guards()).unwrap_or_default()
     }
 
     /// Whether the statement that replies now has another behind or before it in its text.
