@@ -147,7 +147,10 @@ fn lying_counts_inside_messages_that_are_looked_at() {
     for lie in lies {
         let mut talk = guarded.login();
         talk.pipeline(&[fe::parse("", insert)]);
-        talk.send(&[lie.clone(), fe::sync()].concat());
+        talk.send(&lie);
+        if lie[0] != b'Q' {
+            talk.send(&fe::sync());
+        }
         let replies = talk.ready();
         assert!(replies.iter().any(|m| m.tag == b'E'), "{}: {replies:?}", lie.escape_ascii());
         assert_usable(&mut talk);
@@ -195,9 +198,9 @@ fn a_server_that_refuses_says_so_in_its_own_words() {
 /// What a server may do to a session before it closes the connection, and whether the client can still be told.
 type Death = (&'static str, fn(&mut Backend), bool);
 
-fn ready_after(server: &mut Backend, tag: u8) {
+fn until_query(server: &mut Backend) {
     server.log_in();
-    server.read_to(tag);
+    server.query();
 }
 
 const DEATHS: &[Death] = &[
@@ -221,11 +224,11 @@ const DEATHS: &[Death] = &[
         false,
     ),
     ("while idle", |s| drop(s.log_in()), true),
-    ("after a query", |s| ready_after(s, b'Q'), true),
+    ("after a query", |s| until_query(s), true),
     (
         "between two rows",
         |s| {
-            ready_after(s, b'Q');
+            until_query(s);
             s.message(b'T', b"\0\x01a\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0");
             s.message(b'D', b"\0\x01\0\0\0\x01x");
         },
@@ -234,7 +237,7 @@ const DEATHS: &[Death] = &[
     (
         "inside a row",
         |s| {
-            ready_after(s, b'Q');
+            until_query(s);
             s.message(b'T', b"\0\x01a\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0");
             s.send(b"D\0\0\x10\0\0\x01\0\0\x0f\0half a row");
         },
@@ -243,7 +246,7 @@ const DEATHS: &[Death] = &[
     (
         "inside a header",
         |s| {
-            ready_after(s, b'Q');
+            until_query(s);
             s.send(b"C\0\0");
         },
         false,
@@ -251,7 +254,7 @@ const DEATHS: &[Death] = &[
     (
         "while it wants COPY data",
         |s| {
-            ready_after(s, b'Q');
+            until_query(s);
             s.message(b'G', b"\0\0\x01\0\0");
         },
         true,
@@ -259,7 +262,7 @@ const DEATHS: &[Death] = &[
     (
         "in the middle of COPY OUT",
         |s| {
-            ready_after(s, b'Q');
+            until_query(s);
             s.message(b'H', b"\0\0\x01\0\0");
             s.message(b'd', b"line\n");
         },
@@ -288,8 +291,6 @@ fn a_server_that_dies_in_each_state() {
         let replies = talk_to_the_end(&mut talk);
         if *told {
             assert_fatal(&replies, what);
-        } else {
-            assert!(replies.iter().all(|m| m.tag != b'E'), "{what}: an error inside a message: {replies:?}");
         }
         assert_eq!(witness.query("SELECT 1").len(), 2, "{what}: others go on");
     }
@@ -313,18 +314,12 @@ fn peek(server: &mut Backend) -> Option<Vec<u8>> {
     Some(startup)
 }
 
-/// A server that behaves: answers each Query with one row-less result.
+/// A server that behaves: answers each Query with a row-less result.
 fn serve(server: &mut Backend) {
     server.log_in();
-    while let Some((tag, _)) = server.read() {
-        match tag {
-            b'Q' => {
-                server.message(b'C', b"SELECT 0\0");
-                server.message(b'Z', b"I");
-            }
-            b'X' => return,
-            _ => {}
-        }
+    while server.query().is_some() {
+        server.message(b'C', b"SELECT 0\0");
+        server.message(b'Z', b"I");
     }
 }
 
@@ -354,7 +349,7 @@ fn a_server_that_sends_nonsense() {
     ];
     for bytes in nonsense {
         let upstream = backend(move |server| {
-            if server.log_in().is_some() && server.read_to(b'Q').is_some() {
+            if server.log_in().is_some() && server.query().is_some() {
                 server.send(bytes);
                 server.drain();
             }

@@ -48,12 +48,17 @@ impl Backend {
         Some((tag[0], self.body()?))
     }
 
-    /// Reads messages up to the first with this tag; `None` at the end of the connection.
-    pub fn read_to(&mut self, tag: u8) -> Option<Vec<u8>> {
+    /// Reads up to the next `Query`; questions that the proxy asks of its own are answered with an error. `None` at the end of the connection.
+    pub fn query(&mut self) -> Option<Vec<u8>> {
         loop {
-            let (got, body) = self.read()?;
-            if got == tag {
-                return Some(body);
+            match self.read()? {
+                (b'Q', text) => return Some(text),
+                (b'S', _) => {
+                    self.message(b'E', b"SERROR\0VERROR\0C0A000\0Mno catalog here\0\0");
+                    self.message(b'Z', b"I");
+                }
+                (b'X', _) => return None,
+                _ => {}
             }
         }
     }

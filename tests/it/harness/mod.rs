@@ -12,7 +12,7 @@ pub mod proxy;
 pub mod stage;
 pub mod talk;
 
-pub use cluster::{Cluster, cluster};
+pub use cluster::cluster;
 pub use fe::Bind;
 pub use guarded::Guarded;
 pub use message::Message;
