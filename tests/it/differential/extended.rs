@@ -1,7 +1,13 @@
 //! The extended query protocol, one exchange at a time.
 
 use super::{BAD, GOOD, INSERT};
-use crate::harness::{Bind, Stage, fe, same_as_direct, same_when_guarded};
+use crate::harness::{
+    Bind, Guarded, Stage, fe,
+    guarded::assert_usable,
+    same_as_direct, same_but_for_origins, same_when_guarded,
+    stage::RULES,
+    talk::{error, tags},
+};
 
 #[test]
 fn unnamed_and_named_statements() {
@@ -72,7 +78,7 @@ fn each_exchange_apart_with_flush() {
 
 #[test]
 fn describe_before_and_after() {
-    same_when_guarded(|stage| {
+    same_but_for_origins(|stage| {
         let mut a = stage.login("a");
         for (n, sql) in [
             "INSERT INTO ex (id, created_at, started_at) VALUES ($1, '2026-03-02', '2026-03-01')",
@@ -107,7 +113,7 @@ fn describe_before_and_after() {
 fn result_formats() {
     let returning =
         "INSERT INTO ex (id, note, started_at) VALUES ($1, 'n', '2026-03-01') RETURNING id, note, started_at";
-    same_when_guarded(|stage| {
+    same_but_for_origins(|stage| {
         let mut a = stage.login("a");
         let mut id = 300;
         for sql in [
@@ -129,6 +135,10 @@ fn result_formats() {
                 &[0, 0, 0, 1, 1],
                 &[7],
             ] {
+                // See `numbers_of_result_formats_that_do_not_fit`.
+                if sql == returning && ![0, 1, 3].contains(&codes.len()) {
+                    continue;
+                }
                 id += 1;
                 let bind = Bind::new("", "s").text(id.to_string()).results(codes).build();
                 a.pipeline(&[bind, fe::describe_portal(""), fe::execute("", 0)]);
@@ -142,6 +152,21 @@ fn result_formats() {
             fe::execute("", 0),
         ]);
     });
+}
+
+/// The server's message counts the guard's column and its code too: "3 result formats but query has 4 columns" where a direct client reads 2 and 3.
+#[test]
+fn numbers_of_result_formats_that_do_not_fit() {
+    let guarded = Guarded::new(RULES);
+    let mut talk = guarded.login();
+    talk.pipeline(&[fe::parse("s", "INSERT INTO ex (id) VALUES ($1) RETURNING id, note, started_at")]);
+    for codes in [&[0, 1][..], &[1, 1, 1, 1], &[0, 0, 0, 1, 1]] {
+        let bind = Bind::new("", "s").text("101").results(codes).build();
+        let replies = talk.pipeline(&[bind, fe::describe_portal(""), fe::execute("", 0)]);
+        assert_eq!((tags(&replies), error(&replies).field('C')), ("EZ".into(), "08P01".into()));
+    }
+    assert_usable(&mut talk);
+    assert_eq!(guarded.landed_ids(), "");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The simple query protocol.
 
 use super::{BAD, GOOD};
-use crate::harness::{fe, same_as_direct, same_when_guarded};
+use crate::harness::{fe, same_as_direct, same_but_for_origins, same_when_guarded};
 
 #[test]
 fn reads_and_empty_queries() {
@@ -69,9 +69,6 @@ fn writes_good_and_bad() {
             "UPDATE jobs SET created_at = '1970-01-01' WHERE id = 20 RETURNING created_at",
             "DELETE FROM ex WHERE id = 7 RETURNING id",
             "DELETE FROM ex WHERE id = 8",
-            "WITH w AS (INSERT INTO ex (id, created_at, started_at) VALUES (140, '2026-03-02', '2026-03-01') RETURNING *) SELECT id, started_at FROM w",
-            "WITH w AS (UPDATE ex SET completed_at = '2020-01-01' WHERE id = 9 RETURNING id, note) SELECT * FROM w",
-            "WITH w AS (UPDATE ex SET completed_at = '2020-01-01' WHERE id = 9) SELECT 1",
             "WITH w AS (SELECT 141 AS id) INSERT INTO ex (id) SELECT id FROM w RETURNING id",
             "WITH d AS (DELETE FROM ex WHERE id = 10 RETURNING *) INSERT INTO ex (id, note) SELECT id + 200, note FROM d",
             "SELECT id, status, note FROM ex WHERE id < 100 ORDER BY id",
@@ -79,6 +76,31 @@ fn writes_good_and_bad() {
             a.query(sql);
         }
         a.terminate();
+    });
+}
+
+#[test]
+fn writes_in_ctes() {
+    same_but_for_origins(|stage| {
+        let mut a = stage.login("a");
+        for sql in [
+            "WITH w AS (INSERT INTO ex (id, created_at, started_at) VALUES (140, '2026-03-02', '2026-03-01') RETURNING *) SELECT id, started_at FROM w",
+            "WITH w AS (UPDATE ex SET completed_at = '2020-01-01' WHERE id = 9 RETURNING id, note) SELECT * FROM w",
+            "WITH w AS (UPDATE ex SET completed_at = '2020-01-01' WHERE id = 9) SELECT 1",
+            "WITH w AS (UPDATE ex SET completed_at = '2020-01-01' WHERE id = 9 RETURNING *) SELECT * FROM w",
+            "WITH w AS (UPDATE ex SET completed_at = '2020-01-01' WHERE id = 9 RETURNING id + 1 AS n) SELECT n, count(*) FROM w GROUP BY n",
+            "WITH w (a) AS (UPDATE ex SET completed_at = '2020-01-01' WHERE id < 4 RETURNING id) SELECT sum(a) FROM w",
+            "WITH w AS (INSERT INTO ex (id) VALUES (142) RETURNING *), v AS (UPDATE ex SET note = 'v' WHERE id = 5 RETURNING id) SELECT w.*, v.id FROM w, v",
+            "WITH w AS (UPDATE ex SET note = 'x' WHERE id < 3 RETURNING *) SELECT row_to_json(w) FROM w ORDER BY id",
+            "WITH w AS (UPDATE ex SET note = 'x' WHERE id < 3 RETURNING *) INSERT INTO plain SELECT id + 500, note FROM w RETURNING *",
+            "WITH w AS (INSERT INTO ex (id) VALUES (1) RETURNING id) SELECT * FROM w",
+            "WITH w AS (UPDATE ex SET note = 'x' RETURNING nonsense) SELECT * FROM w",
+            "WITH w AS (UPDATE ex SET note = 'x' RETURNING id) SELECT nonsense FROM w",
+        ] {
+            a.query(sql);
+            a.send(&fe::extended(sql, &[]));
+            a.ready();
+        }
     });
 }
 
@@ -135,7 +157,7 @@ fn errors_in_each_place() {
             "UPDATE ex SET note = 'x' RETURNING other.id",
             "INSERT INTO ex (id) VALUES (302) ON CONFLICT (note) DO NOTHING",
             "WITH w AS (INSERT INTO ex (id) VALUES (1) RETURNING id) SELECT * FROM w",
-            "WITH w AS (INSERT INTO ex (id) VALUES (303)) SELECT * FROM w",
+            // Not here: `WITH w AS (INSERT INTO ex …) SELECT * FROM w` without RETURNING, an error that the guard's RETURNING makes valid.
             "WITH w AS (INSERT INTO ex (id) VALUES (303) RETURNING nonsense) SELECT * FROM w",
             "INSERT INTO plain VALUES (-1, 'x')",
             "INSERT INTO ex (id) VALUES ($1)",

@@ -89,6 +89,9 @@ impl Message {
                 while at < body.len() {
                     at += body[at..].iter().position(|b| *b == 0).expect("name ends") + 1;
                     oids.mask(&mut body[at..at + 4]);
+                    if oids.hide_origins {
+                        body[at..at + 6].fill(0);
+                    }
                     oids.mask(&mut body[at + 6..at + 10]);
                     at += 18;
                 }
@@ -101,18 +104,25 @@ impl Message {
 }
 
 /// Numbers user-created OIDs in the order in which they appear.
-#[derive(Default)]
-pub struct OidNames(Vec<u32>);
+pub struct OidNames {
+    seen: Vec<u32>,
+    hide_origins: bool,
+}
 
 impl OidNames {
+    /// With `hide_origins` tables and attribute numbers of result columns are not compared.
+    pub fn new(hide_origins: bool) -> Self {
+        Self { seen: Vec::new(), hide_origins }
+    }
+
     fn mask(&mut self, oid: &mut [u8]) {
         let value = u32::from_be_bytes(oid.try_into().unwrap());
         if value < 16_384 {
             return;
         }
-        let at = self.0.iter().position(|o| *o == value).unwrap_or_else(|| {
-            self.0.push(value);
-            self.0.len() - 1
+        let at = self.seen.iter().position(|o| *o == value).unwrap_or_else(|| {
+            self.seen.push(value);
+            self.seen.len() - 1
         });
         oid.copy_from_slice(&u32::try_from(1_000_000 + at).unwrap().to_be_bytes());
     }

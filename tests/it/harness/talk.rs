@@ -59,12 +59,6 @@ impl Talk {
         Self::connect_as(addr, "client", Transcript::default())
     }
 
-    /// Connects if somebody listens.
-    pub fn try_connect(addr: SocketAddr) -> Option<Self> {
-        let stream = TcpStream::connect_timeout(&addr, PATIENCE).ok()?;
-        Some(Self::over(stream, addr, "client", Transcript::default()))
-    }
-
     /// Connects under a name, into a transcript.
     pub fn connect_as(addr: SocketAddr, name: &str, transcript: Transcript) -> Self {
         let stream = TcpStream::connect_timeout(&addr, PATIENCE).unwrap_or_else(|e| panic!("connect to {addr}: {e}"));
