@@ -18,7 +18,7 @@ pub struct Proxy {
     pub admin: SocketAddr,
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
-    rules: (tempfile::TempDir, std::path::PathBuf),
+    _rules: tempfile::TempDir,
 }
 
 impl Proxy {
@@ -34,13 +34,13 @@ impl Proxy {
 
     /// With more arguments.
     pub fn with(upstream: SocketAddr, rules: &str, arguments: &[&str]) -> Self {
-        let rules = file("rules.yaml", rules);
+        let (directory, rules) = file("rules.yaml", rules);
         // Another build of the program (a release build) may be put to the same tests.
         let program = std::env::var_os("CHRONOGUARD_IT_BINARY").unwrap_or(env!("CARGO_BIN_EXE_chronoguard").into());
         let mut child = Command::new(program)
             .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", &upstream.to_string()])
             .arg("--rules")
-            .arg(&rules.1)
+            .arg(rules)
             .args(arguments)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
@@ -62,7 +62,7 @@ impl Proxy {
                 *(if line.contains("admin") { &mut admin } else { &mut addr }) = Some(at);
             }
         }
-        Self { addr: addr.unwrap(), admin: admin.unwrap(), child, log, rules }
+        Self { addr: addr.unwrap(), admin: admin.unwrap(), child, log, _rules: directory }
     }
 
     /// A session as superuser through the proxy.
@@ -79,11 +79,6 @@ impl Proxy {
     pub fn await_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) -> metrics::Samples {
         let what = format!("{name}{labels:?} = {value}");
         metrics::await_samples(self.admin, &what, |s| (s.sum(name, labels) - value).abs() < 0.5)
-    }
-
-    /// Replaces the rule file.
-    pub fn write_rules(&self, rules: &str) {
-        std::fs::write(&self.rules.1, rules).unwrap();
     }
 
     /// Peak resident memory in KiB.
