@@ -1,6 +1,7 @@
 //! The command line: what may be said, and a file per command that does it.
 
 mod check;
+mod database;
 mod demo;
 mod explain;
 mod run;

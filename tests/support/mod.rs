@@ -4,6 +4,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod expected;
+
 use std::sync::{
     OnceLock,
     atomic::{AtomicU32, Ordering},

@@ -2,16 +2,17 @@
 //!
 //! Reads the catalog and has statements prepared; executes nothing of the rule files.
 
-use std::{collections::HashMap, error::Error as _, time::Duration};
+use std::collections::HashMap;
 
-use tokio_postgres::{Client, NoTls, error::ErrorPosition};
+use tokio_postgres::{Client, error::ErrorPosition};
 
 use super::judge::{self, Words};
 use crate::{
     catalog::{
         facts::{QualifiedName, RelationFacts},
-        question::{Asked, CatalogError, RESOLVE, decode_resolved, encode_asked},
+        question::{Asked, RESOLVE, decode_resolved, encode_asked},
     },
+    cli::database::{AskError, connect},
     guard::compile::violated,
     rules::{
         diagnostic::{Code, Diagnostic},
@@ -20,35 +21,6 @@ use crate::{
     },
 };
 
-/// A server that does not answer is a mistake to report, not one to wait for.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-
-/// For every question: catalogs are small.
-const STATEMENT_LIMIT: &str = "SET statement_timeout = '30s'; SET default_transaction_read_only = on";
-
-/// Why the database could not be asked.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum AskError {
-    #[error("the database URL cannot be read: {0}")]
-    Url(tokio_postgres::Error),
-    #[error("cannot connect to the database: {}", with_cause(.0))]
-    Connect(tokio_postgres::Error),
-    #[error("the database did not answer: {}", with_cause(.0))]
-    Question(#[from] tokio_postgres::Error),
-    #[error(transparent)]
-    Answer(#[from] CatalogError),
-    #[error("start a runtime: {0}")]
-    Runtime(#[from] std::io::Error),
-}
-
-/// tokio-postgres names the cause only as its source.
-fn with_cause(error: &tokio_postgres::Error) -> String {
-    match error.source() {
-        Some(cause) if error.as_db_error().is_none() => format!("{error}: {cause}"),
-        _ => error.as_db_error().map_or_else(|| error.to_string(), |e| e.message().to_owned()),
-    }
-}
-
 /// Everything that is wrong with the rules in this database.
 ///
 /// # Errors
@@ -56,24 +28,9 @@ fn with_cause(error: &tokio_postgres::Error) -> String {
 pub(super) fn check(url: &str, set: &RuleSet, sources: &Sources) -> Result<Vec<Diagnostic>, AskError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = connect(url).await?;
+        let client = connect(url, "check").await?;
         Asking { client, words: Words::new(set, sources), found: Vec::new() }.all(set).await
     })
-}
-
-async fn connect(url: &str) -> Result<Client, AskError> {
-    let mut config: tokio_postgres::Config = url.parse().map_err(AskError::Url)?;
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_LIMIT);
-    }
-    if config.get_application_name().is_none() {
-        config.application_name("chronoguard check");
-    }
-    let (client, connection) = config.connect(NoTls).await.map_err(AskError::Connect)?;
-    // Its error reaches whoever waits for an answer.
-    tokio::spawn(connection);
-    client.batch_execute(STATEMENT_LIMIT).await?;
-    Ok(client)
 }
 
 struct Asking<'a> {

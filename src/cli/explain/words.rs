@@ -1,0 +1,69 @@
+//! Why something cannot be guarded, and what to do about it, in a sentence each.
+
+use crate::guard::Reason;
+
+/// Why it is so.
+pub(super) fn why(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NoSelectPrivilege => "The role may write, but not read, a column that the rule reads.",
+        Reason::RowSecurity => {
+            "Row security holds for this role, and a guard would apply its SELECT policies to a statement that does not need them."
+        }
+        Reason::InsteadRule => "An INSTEAD rule rewrites the write, and PostgreSQL allows no RETURNING there.",
+        Reason::View => {
+            "It is a view over a guarded table: its columns may be others than the table's of the same name."
+        }
+        Reason::InsteadOfTrigger => "The view's trigger decides what is stored.",
+        Reason::ForeignTable => "It is a foreign table: a guard would make every row a round trip.",
+        Reason::MergeBefore17 => "MERGE has no RETURNING before PostgreSQL 17.",
+        Reason::Unreadable => "The statement could not be read to its end.",
+        Reason::CteReturning => "The write is inside WITH in a form that has no place for a guard.",
+        Reason::CopyTrigger => "COPY is judged before the BEFORE triggers run, so the stored row may differ.",
+        Reason::CopySubquery => "COPY allows no sub-query, so no other row can be looked at.",
+        Reason::NoticesSilenced => {
+            "`client_min_messages` silences notices, the only channel that COPY and WITH leave for a finding."
+        }
+        Reason::ColumnMissing => "The table has no column of that name.",
+        Reason::ColumnType => "The rule cannot judge a column of that type.",
+        Reason::Parent => {
+            "The parent table does not exist, or the role may not read it, or row security hides its rows."
+        }
+        Reason::ParentSameStatement => "The same statement writes the parent too, so the guard cannot see it yet.",
+        Reason::MessageTooLarge => "The message is larger than `message_cap`.",
+        Reason::ClientEncoding => "The client's encoding may hide SQL characters inside others.",
+        Reason::OtherRelation => "An earlier statement of this text may change which relation the name means.",
+        Reason::BreakerOpen => "The guard failed a moment ago.",
+        Reason::CatalogUnknown => "The catalog could not be asked.",
+        Reason::TooManyColumns => "The result would have more than 1,664 columns.",
+    }
+}
+
+/// What to do about it.
+pub(super) fn what_to_do(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NoSelectPrivilege => "GRANT SELECT on the columns of the rule to the role.",
+        Reason::RowSecurity => {
+            "Let the statement read a column of the table (in WHERE, RETURNING, a conflict target), or use a CHECK constraint."
+        }
+        Reason::InsteadRule => "Replace the rule by a trigger.",
+        Reason::View => "Write to the table itself, or write rules for the view.",
+        Reason::InsteadOfTrigger => "Put a CHECK constraint on the table that the trigger writes.",
+        Reason::ForeignTable => "Guard the table at the other end.",
+        Reason::MergeBefore17 => "Use INSERT … ON CONFLICT, or PostgreSQL 17.",
+        Reason::Unreadable => "If PostgreSQL accepts it, please report it.",
+        Reason::CteReturning => "Give every item of its RETURNING a name.",
+        Reason::CopyTrigger => "Use INSERT instead of COPY, or drop the trigger.",
+        Reason::CopySubquery => "COPY into a staging table, then INSERT … SELECT.",
+        Reason::NoticesSilenced => "Leave `client_min_messages` at `notice` in that session.",
+        Reason::ColumnMissing | Reason::ColumnType => {
+            "`chronoguard check --database URL` says which, and what it expected."
+        }
+        Reason::Parent => "GRANT SELECT on the parent's columns to the role.",
+        Reason::ParentSameStatement => "Write the parent in a statement of its own, in the same transaction.",
+        Reason::MessageTooLarge => "Send smaller batches, use COPY, or raise the cap.",
+        Reason::ClientEncoding => "Set `client_encoding` to UTF8.",
+        Reason::OtherRelation => "Name the schema, or send the statements one by one.",
+        Reason::BreakerOpen | Reason::CatalogUnknown => "Try again.",
+        Reason::TooManyColumns => "Return fewer columns.",
+    }
+}
