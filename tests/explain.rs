@@ -54,9 +54,10 @@ fn without_guards(text: &str) -> String {
         if inside {
             continue;
         }
-        match line.split_once("CASE WHEN ").filter(|_| line.starts_with("    + ")) {
-            Some((before, after)) if after.starts_with("executions.") || after.contains("tableoid") => {
-                out.push_str(&format!("{before}…\n"));
+        let begins = ["CASE WHEN ", "pg_catalog.concat("].iter().filter_map(|begin| line.find(begin)).min();
+        match begins.filter(|_| line.starts_with("    + ") && !line.ends_with("CASE WHEN (")) {
+            Some(begin) => {
+                out.push_str(&format!("{}…\n", &line[..begin]));
                 inside = true;
             }
             _ => out.push_str(&format!("{line}\n")),
@@ -225,6 +226,9 @@ const SCHEMA: &str = "
         completed_at timestamptz, note text);
     CREATE TABLE late_executions () INHERITS (executions);
     CREATE VIEW seen_executions AS SELECT * FROM executions;
+    CREATE VIEW named_executions AS SELECT id, started_at AS begun_at FROM executions;
+    CREATE TABLE above (id bigint, created_at timestamptz, started_at timestamptz, completed_at timestamptz, job_id bigint, status text, note text);
+    ALTER TABLE executions INHERIT above;
     CREATE SCHEMA other;
     CREATE TABLE other.executions (id bigint);
     CREATE TABLE ops (id bigint, end_ts text);
@@ -240,6 +244,8 @@ UPDATE executions SET started_at = now() RETURNING *;
 WITH x AS (UPDATE executions e SET started_at = now() RETURNING *) SELECT * FROM x;
 INSERT INTO late_executions (id) VALUES (2);
 INSERT INTO seen_executions (id) VALUES (2);
+INSERT INTO named_executions (id) VALUES (2);
+UPDATE above SET started_at = now();
 INSERT INTO other.executions VALUES (1);
 INSERT INTO migration.flows (id) VALUES (1);
 UPDATE migration.flows SET created_at = now() WHERE id = 3;

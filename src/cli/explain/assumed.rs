@@ -108,6 +108,7 @@ fn relation(name: QualifiedName, columns: Vec<ColumnFacts>) -> RelationFacts {
         view_bases: Vec::new(),
         before_insert_trigger: false,
         before_update_trigger: false,
+        view: None,
         instead_of_trigger: false,
         instead_rule_insert: false,
         instead_rule_update: false,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     catalog::{
-        facts::{QualifiedName, Resolved},
+        facts::{QualifiedName, RelationFacts, Resolved},
         question::{RELATED, RESOLVE, decode_related, decode_resolved, encode_asked, encode_names},
     },
     cli::database::{AskError, connect},
@@ -197,6 +197,10 @@ impl Surroundings for Ground {
 
     fn concerned(&self, target: &Target) -> Option<&Arc<TableRules>> {
         self.names.concerns(target).next()
+    }
+
+    fn below(&self, relation: &RelationFacts) -> Option<&Arc<TableRules>> {
+        self.names.below(&relation.name)
     }
 
     fn resolved(&self, target: &Target) -> Option<&Arc<Resolved>> {

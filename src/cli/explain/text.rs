@@ -297,8 +297,7 @@ fn wrapped(sql: &[u8], width: usize) -> Vec<&[u8]> {
     // Up to where the line may go on, and from where the next one would begin.
     let mut last: Option<(usize, usize)> = None;
     let mut comma = false;
-    let mut lexer = Lexer::new(sql, LexOptions::default());
-    while let Some(token) = lexer.next() {
+    for token in Lexer::new(sql, LexOptions::default()) {
         if token.start > end || comma {
             last = Some((end, token.start));
         }

@@ -11,7 +11,7 @@ pub(super) fn why(reason: Reason) -> &'static str {
         }
         Reason::InsteadRule => "An INSTEAD rule rewrites the write, and PostgreSQL allows no RETURNING there.",
         Reason::View => {
-            "It is a view over a guarded table: its columns may be others than the table's of the same name."
+            "It is a view over a guarded table, and not one that PostgreSQL writes through with the table's own columns."
         }
         Reason::InsteadOfTrigger => "The view's trigger decides what is stored.",
         Reason::ForeignTable => "It is a foreign table: a guard would make every row a round trip.",
@@ -31,7 +31,9 @@ pub(super) fn why(reason: Reason) -> &'static str {
         Reason::ParentSameStatement => "The same statement writes the parent too, so the guard cannot see it yet.",
         Reason::MessageTooLarge => "The message is larger than `message_cap`.",
         Reason::ClientEncoding => "The client's encoding may hide SQL characters inside others.",
-        Reason::OtherRelation => "An earlier statement of this text may change which relation the name means.",
+        Reason::OtherRelation => {
+            "Its rows may land in the guarded table or elsewhere: that is a partition below, or an earlier statement may change what the name means."
+        }
         Reason::BreakerOpen => "The guard failed a moment ago.",
         Reason::CatalogUnknown => "The catalog could not be asked.",
         Reason::TooManyColumns => "The result would have more than 1,664 columns.",
@@ -62,7 +64,9 @@ pub(super) fn what_to_do(reason: Reason) -> &'static str {
         Reason::ParentSameStatement => "Write the parent in a statement of its own, in the same transaction.",
         Reason::MessageTooLarge => "Send smaller batches, use COPY, or raise the cap.",
         Reason::ClientEncoding => "Set `client_encoding` to UTF8.",
-        Reason::OtherRelation => "Name the schema, or send the statements one by one.",
+        Reason::OtherRelation => {
+            "Write rules for the relation that is named; or name the schema, or send the statements one by one."
+        }
         Reason::BreakerOpen | Reason::CatalogUnknown => "Try again.",
         Reason::TooManyColumns => "Return fewer columns.",
     }
