@@ -1,8 +1,8 @@
 //! Raw boolean SQL of a rule file (`check`, `when`) as an expression over a row.
 //!
-//! Bare column names get the row's name in front, by edits of the text as it was written. What cannot be qualified that way (sub-selects,
-//! `table.column`) is judged in a sub-select whose only row has the columns. Its operators and functions resolve by the client's
-//! `search_path`: that cannot be prevented and is documented.
+//! Column names get the row's name in front, by edits of the text as it was written; what the rule loader accepts has no sub-selects, so
+//! every name is a column of the row. Its operators and functions resolve by the client's `search_path`: that cannot be prevented and is
+//! documented.
 
 use std::ops::{ControlFlow, Range};
 
@@ -10,99 +10,70 @@ use sqlparser::{
     ast::{Expr, Ident, Query, Visit as _, Visitor},
     dialect::PostgreSqlDialect,
     parser::Parser,
-    tokenizer::{Location, Span, Token, Tokenizer, Whitespace},
+    tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, Whitespace},
 };
 
-use super::{
-    Reason,
-    row::Row,
-    sql::{attribute, identifier},
-};
+use super::{Reason, row::Row};
 use crate::rules::set::Condition;
 
 /// The condition over the row.
 ///
 /// # Errors
-/// It names a column that is missing or unreadable, or needs a sub-select where none is allowed (COPY).
+/// It names a column that is missing or unreadable, or has a form that the rule loader refuses.
 pub(super) fn over(condition: &Condition, row: &Row<'_>) -> Result<String, Reason> {
-    // Whatever form it takes, what it reads must be there and readable.
+    // Also what the parser would not call an identifier.
     for column in &condition.columns {
         row.facts(column)?;
     }
     let text = &condition.text;
-    let mut edits = harmless_edits(text)?;
-    let names = names(text)?;
-    if names.needs_scope {
-        if row.inline_generated {
-            return Err(Reason::CopySubquery);
-        }
-        return scoped(condition, row, &apply(text, edits));
-    }
-    for name in &names.columns {
-        let column = folded(name);
-        let replacement = row.column(&column)?;
-        match range(text, name.span).filter(|range| spells(&text[range.clone()], name)) {
-            Some(range) => edits.push((range, replacement)),
-            None if row.inline_generated => return Err(Reason::Unreadable),
-            None => return scoped(condition, row, &apply(text, edits)),
-        }
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text)
+        .with_unescape(false)
+        .tokenize_with_location()
+        .map_err(|_| Reason::Unreadable)?;
+    let mut edits = harmless_edits(text, &tokens)?;
+    for name in names(tokens)? {
+        let (Some(first), Some(column)) = (name.first(), name.last()) else { continue };
+        let start = spelled(text, first).ok_or(Reason::Unreadable)?.start;
+        let end = spelled(text, column).ok_or(Reason::Unreadable)?.end;
+        edits.push((start..end, row.column(&folded(column))?));
     }
     Ok(apply(text, edits))
 }
 
-/// `(SELECT … FROM (SELECT row.a AS a, …) AS table)`: one Result node, no relation.
-fn scoped(condition: &Condition, row: &Row<'_>, text: &str) -> Result<String, Reason> {
-    let columns = condition
-        .columns
-        .iter()
-        .map(|column| Ok(format!("{} AS {}", row.column(column)?, attribute(column))))
-        .collect::<Result<Vec<_>, Reason>>()?;
-    let table = identifier(&row.relation.name.name);
-    Ok(format!("(SELECT {text} FROM (SELECT {}) AS {table})", columns.join(",")))
-}
-
-/// The identifiers of a condition.
+/// The column names of a condition, with their qualifiers.
 #[derive(Default)]
-struct Names {
-    columns: Vec<Ident>,
-    needs_scope: bool,
-}
+struct Names(Vec<Vec<Ident>>);
 
 impl Visitor for Names {
     type Break = ();
 
     fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.needs_scope = true;
-        ControlFlow::Continue(())
+        ControlFlow::Break(())
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
-            Expr::Identifier(name) => self.columns.push(name.clone()),
-            Expr::CompoundIdentifier(_) => self.needs_scope = true,
+            Expr::Identifier(name) => self.0.push(vec![name.clone()]),
+            Expr::CompoundIdentifier(parts) => self.0.push(parts.clone()),
             _ => {}
         }
         ControlFlow::Continue(())
     }
 }
 
-fn names(text: &str) -> Result<Names, Reason> {
-    let expr = Parser::new(&PostgreSqlDialect {})
-        .try_with_sql(text)
-        .and_then(|mut parser| parser.parse_expr())
-        .map_err(|_| Reason::Unreadable)?;
+fn names(tokens: Vec<TokenWithSpan>) -> Result<Vec<Vec<Ident>>, Reason> {
+    let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+    let expr = parser.parse_expr().map_err(|_| Reason::Unreadable)?;
     let mut names = Names::default();
-    let _ = expr.visit(&mut names);
-    Ok(names)
+    match expr.visit(&mut names) {
+        ControlFlow::Continue(()) => Ok(names.0),
+        ControlFlow::Break(()) => Err(Reason::Unreadable),
+    }
 }
 
 /// Comments go (one at the end would swallow what follows), and a backslash in a plain constant is written so that it means the same
 /// under every `standard_conforming_strings`.
-fn harmless_edits(text: &str) -> Result<Vec<(Range<usize>, String)>, Reason> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text)
-        .with_unescape(false)
-        .tokenize_with_location()
-        .map_err(|_| Reason::Unreadable)?;
+fn harmless_edits(text: &str, tokens: &[TokenWithSpan]) -> Result<Vec<(Range<usize>, String)>, Reason> {
     let mut edits = Vec::new();
     for token in tokens {
         let replacement = match &token.token {
@@ -145,12 +116,15 @@ fn offset(text: &str, at: Location) -> Option<usize> {
     text[start..].char_indices().map(|(offset, _)| start + offset).chain([text.len()]).nth(column)
 }
 
-/// The text there is that identifier: spans are the parser's word, this is the proof.
-fn spells(text: &str, name: &Ident) -> bool {
-    match name.quote_style {
-        None => text == name.value,
-        Some(_) => text.trim_matches('"').replace("\"\"", "\"") == name.value.replace("\"\"", "\""),
-    }
+/// Where the identifier stands: the parser's word, and the text there as the proof.
+fn spelled(text: &str, name: &Ident) -> Option<Range<usize>> {
+    let range = range(text, name.span)?;
+    let there = &text[range.clone()];
+    let same = match name.quote_style {
+        None => there == name.value,
+        Some(_) => there.strip_prefix('"')?.strip_suffix('"')? == name.value,
+    };
+    same.then_some(range)
 }
 
 /// As PostgreSQL stores it.
@@ -201,6 +175,7 @@ mod tests {
             ("date(a) = current_date", &["a"], "date(x.a) = current_date"),
             ("coalesce(status, '''a') = 'é'", &["status"], "coalesce(x.status, '''a') = 'é'"),
             ("a::date = date '2000-01-01'", &["a"], "x.a::date = date '2000-01-01'"),
+            ("executions.a > Public.\"executions\" . \"B c\"", &["a", "B c"], "x.a > x.\"B c\""),
             ("status /* a */ is not null", &["status"], "x.status   is not null"),
         ] {
             assert_eq!(over_x(text, columns).as_deref(), Ok(expected), "{text}");
@@ -208,17 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn gives_sub_selects_a_scope_of_their_own() {
-        assert_eq!(
-            over_x("executions.a > (select max(a) from t)", &["a"]).unwrap(),
-            "(SELECT executions.a > (select max(a) from t) FROM (SELECT x.a AS a) AS \"executions\")"
-        );
-    }
-
-    #[test]
     fn names_what_is_missing() {
         assert_eq!(over_x("nope > 1", &["nope"]), Err(Reason::ColumnMissing));
         assert_eq!(over_x("status = ", &["status"]), Err(Reason::Unreadable));
+        assert_eq!(over_x("a > (select max(a) from t)", &["a"]), Err(Reason::Unreadable));
     }
 
     #[test]
@@ -228,6 +196,5 @@ mod tests {
         relation.columns[3].default = Some("length(status)".to_owned());
         let row = Row { relation: &relation, name: "x", source: Source::Row, inline_generated: true };
         assert_eq!(over(&testing::condition("gen > 3", &["gen"]), &row).as_deref(), Ok("(length(status)) > 3"));
-        assert_eq!(over(&testing::condition("(select true)", &[]), &row), Err(Reason::CopySubquery),);
     }
 }

@@ -280,7 +280,8 @@ impl Visitor for Reader<'_> {
 
 /// As PostgreSQL stores the name.
 fn folded(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() }
+    // Tokens are not unescaped: a quote inside stands twice.
+    if ident.quote_style.is_some() { ident.value.replace("\"\"", "\"") } else { ident.value.to_ascii_lowercase() }
 }
 
 #[cfg(test)]

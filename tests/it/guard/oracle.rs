@@ -244,6 +244,22 @@ async fn verdicts_do_not_depend_on_the_session() {
     assert!(seen > 5_000, "{seen}");
 }
 
+/// The same rules over rows that are already stored, as audits ask.
+#[tokio::test]
+async fn stored_rows_get_the_same_verdicts() {
+    let mut bench = Bench::new(6).await;
+    let rows = bench.rows(1_000);
+    bench.session.run(&format!("INSERT INTO public.t VALUES {}", values(&rows))).await;
+    for rule in &bench.rules.rules {
+        let condition = guard::violated(rule, &bench.facts, "r").unwrap();
+        let found =
+            bench.session.rows(&format!("SELECT id FROM public.t r WHERE {condition} ORDER BY id")).await.unwrap();
+        let found: Vec<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
+        let expected = rows.iter().filter(|row| bench.expected(row).contains(&rule.name));
+        assert_eq!(found, expected.map(|row| row["id"].literal.as_str()).collect::<Vec<_>>(), "{}", rule.name);
+    }
+}
+
 /// The same findings by notice, from a CTE that nobody reads and from COPY.
 #[tokio::test]
 async fn notices_bring_the_same_verdicts() {
