@@ -90,9 +90,11 @@ pub(super) fn reads_clock(default: &str) -> bool {
     CLOCKS.iter().any(|clock| default.contains(clock))
 }
 
+/// Does the evidence speak for a cause?
+type Test = fn(&Case<'_>, &Offence, &Context) -> bool;
+
 pub(super) fn diagnose(case: &Case<'_>, offence: &Offence, context: &Context) -> Cause {
-    type Evidence = fn(&Case<'_>, &Offence, &Context) -> bool;
-    let tests: [(Cause, Evidence); 8] = [
+    let tests: [(Cause, Test); 8] = [
         (Cause::ZeroSentinel, zero_sentinel),
         (Cause::UnitMismatch, unit_mismatch),
         (Cause::DefaultAfterExplicit, |_, offence, context| default_after_explicit(offence, context).is_some()),
@@ -139,7 +141,27 @@ pub(super) fn hint(cause: Cause, case: &Case<'_>, offence: &Offence, context: &C
         Cause::ZeroSentinel => format!("Zero is a time too; store NULL where {column} is not known."),
         Cause::ClockSkew => "The two times come from different clocks; take both from one of them.".to_owned(),
         Cause::StaleCopy => format!("{column} looks like it was copied from an earlier row or read long ago."),
-        Cause::Other => return None,
+        Cause::Other => return requirement(case, offence),
+    })
+}
+
+/// Where no cause is seen: what the rule wants.
+fn requirement(case: &Case<'_>, offence: &Offence) -> Option<String> {
+    let column = offence.column.as_deref().unwrap_or("the column");
+    let other = offence.other.as_deref().unwrap_or("the other column");
+    Some(match offence.fault {
+        Fault::Before => format!("{column} must not be before {other}; look where the two are set."),
+        Fault::Equal => format!("{column} must be after {other}; look where the two are set."),
+        Fault::TooSoon | Fault::TooLate => format!("Look where {column} and {other} are set."),
+        Fault::WrongDuration => format!("{column} must be the end minus the start; compute it where both are known."),
+        Fault::Past | Fault::Future => {
+            format!("{column} must be close to the time of the write; look where it is set.")
+        }
+        Fault::Epoch | Fault::Infinite | Fault::OutOfRange => format!("Look where {column} is set, and in which unit."),
+        Fault::Missing => format!("Set {column} in the same statement."),
+        Fault::Unexpected => format!("Set {column} to NULL in the same statement."),
+        Fault::Reused | Fault::BeforeParent => format!("{column} must be the time of this row's own event."),
+        Fault::False => return case.rule.description.clone(),
     })
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     catalog::facts::RelationFacts,
-    rules::set::{Action, Rule, TableRules},
+    rules::set::{Action, Kind, OnUnguardable, Rule, TableRules},
     sql::write::Operation,
 };
 
@@ -29,7 +29,8 @@ const PADDING: &str = "................................................";
 /// Compiles the rules of a table into the guard of one write.
 ///
 /// # Errors
-/// The write as a whole cannot be guarded, and why. What concerns one rule only is in [`Guard::skipped`].
+/// The write as a whole cannot be guarded, and why: no rule that concerns it can judge it, or not every one and the table has
+/// `unguardable: reject`. Otherwise what concerns one rule only is in [`Guard::skipped`].
 pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) -> Result<Guard, Reason> {
     admit(table, relation, site)?;
     let copy = site.channel == Channel::CopyWhere;
@@ -64,6 +65,16 @@ pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) ->
                 guard.skipped.extend(plan.note.map(|reason| (number, Skip::Unguardable(reason))));
             }
             Err(reason) => guard.skipped.push((number, Skip::Unguardable(reason))),
+        }
+    }
+    // A rule that cannot judge does not stop the others, unless the table wants all of them or nothing.
+    if arms.is_empty() || table.unguardable == OnUnguardable::Reject {
+        let unguardable = guard.skipped.iter().find_map(|(_, skip)| match skip {
+            Skip::Unguardable(reason) => Some(*reason),
+            Skip::Untouched => None,
+        });
+        if let Some(reason) = unguardable {
+            return Err(reason);
         }
     }
     if !arms.is_empty() {
@@ -158,7 +169,7 @@ fn plan(rule: &Rule, relation: &RelationFacts, site: &Site<'_>) -> Result<Plan, 
         plan.action = Action::Observe;
         plan.note = Some(Reason::CopyTrigger);
     }
-    if let crate::rules::set::Kind::Parent(parent) = &rule.kind {
+    if let Kind::Parent(parent) = &rule.kind {
         let qualified = format!("{}.{}", parent.schema, parent.table);
         if site.channel == Channel::CopyWhere {
             return Err(Skip::Unguardable(Reason::CopySubquery));

@@ -125,9 +125,9 @@ CASE WHEN x.tableoid OPERATOR(pg_catalog.=) 16402 THEN pg_catalog.int4in(pg_cata
 -- check, observe, CopyWhere
 (CASE WHEN x.tableoid OPERATOR(pg_catalog.=) 16402 THEN CASE WHEN (x.completed_at > x.started_at) IS FALSE THEN pg_catalog.to_regtype(pg_catalog.concat('"CG0123456789abcdef|0|n',x.id,'|t',extract(epoch from x.completed_at),'|t',extract(epoch from x.started_at),';................................................"')) END ELSE pg_catalog.to_regtype(pg_catalog.concat('"CG0123456789abcdef|!',x.tableoid,';................................................"')) END) IS NULL
 -- parent, observe, CopyWhere
-(not judged)
+(copy_subquery)
 -- parent, locked, observe, CopyWhere
-(not judged)
+(copy_subquery)
 -- order, reject, CopyWhere
 (CASE WHEN x.tableoid OPERATOR(pg_catalog.=) 16402 THEN CASE WHEN x.created_at OPERATOR(pg_catalog.>) COALESCE(x.started_at,x.completed_at) OR x.started_at OPERATOR(pg_catalog.>) x.completed_at THEN pg_catalog.int4in(pg_catalog.textout(pg_catalog.concat('CG0123456789abcdef|0|n',x.id,'|t',extract(epoch from x.created_at),'|t',extract(epoch from x.started_at),'|t',extract(epoch from x.completed_at),';')))::pg_catalog.regtype END ELSE pg_catalog.to_regtype(pg_catalog.concat('"CG0123456789abcdef|!',x.tableoid,';................................................"')) END) IS NULL
 -- order, tolerance, reject, CopyWhere
@@ -151,6 +151,6 @@ CASE WHEN x.tableoid OPERATOR(pg_catalog.=) 16402 THEN pg_catalog.int4in(pg_cata
 -- check, reject, CopyWhere
 (CASE WHEN x.tableoid OPERATOR(pg_catalog.=) 16402 THEN CASE WHEN (x.completed_at > x.started_at) IS FALSE THEN pg_catalog.int4in(pg_catalog.textout(pg_catalog.concat('CG0123456789abcdef|0|n',x.id,'|t',extract(epoch from x.completed_at),'|t',extract(epoch from x.started_at),';')))::pg_catalog.regtype END ELSE pg_catalog.to_regtype(pg_catalog.concat('"CG0123456789abcdef|!',x.tableoid,';................................................"')) END) IS NULL
 -- parent, reject, CopyWhere
-(not judged)
+(copy_subquery)
 -- parent, locked, reject, CopyWhere
-(not judged)
+(copy_subquery)

@@ -114,8 +114,11 @@ fn texts_are_as_recorded() {
             for (name, rule) in rules() {
                 let rule = if reject { rejecting(rule) } else { rule };
                 let action = rule.action.as_str();
-                let text = compiled(rule, &Site { channel, ..site("x") }).expression;
-                let text = text.unwrap_or_else(|| "(not judged)".to_owned());
+                let site = Site { channel, ..site("x") };
+                let text = match compile(&table("executions", vec![rule]), &executions(), &site) {
+                    Ok(guard) => guard.expression.unwrap(),
+                    Err(reason) => format!("({})", reason.as_str()),
+                };
                 assert!(text.is_ascii() && !text.contains('\\'), "{text}");
                 writeln!(all, "-- {name}, {action}, {channel:?}\n{text}").unwrap();
             }
@@ -293,6 +296,22 @@ fn a_rule_that_cannot_judge_does_not_stop_the_others() {
 }
 
 #[test]
+fn all_or_nothing_where_the_table_says_so() {
+    let local = || rule(Kind::Order(order(&["local_at", "created_at"])));
+    let rules = || vec![ordered(), local()];
+    let strict =
+        |rules| crate::rules::set::TableRules { unguardable: OnUnguardable::Reject, ..table("executions", rules) };
+    assert!(compile(&table("executions", rules()), &executions(), &site("x")).is_ok());
+    assert_eq!(compile(&table("executions", vec![local()]), &executions(), &site("x")), Err(Reason::ColumnType));
+    assert_eq!(compile(&strict(rules()), &executions(), &site("x")), Err(Reason::ColumnType));
+    // A rule that does not concern the write is no reason to refuse it.
+    let set = names(&["started_at"]);
+    assert!(compile(&strict(rules()), &executions(), &update(&set)).is_ok());
+    let set = names(&["status"]);
+    assert_eq!(compile(&strict(rules()), &executions(), &update(&set)).unwrap().expression, None);
+}
+
+#[test]
 fn copy_refuses_nothing_before_a_trigger_repaired_it() {
     let copy = Site { operation: Operation::Copy, channel: Channel::CopyWhere, ..site("executions") };
     let mut facts = executions();
@@ -305,8 +324,7 @@ fn copy_refuses_nothing_before_a_trigger_repaired_it() {
 #[test]
 fn silenced_notices_leave_only_refusals() {
     let notice = Site { channel: Channel::Notice, notices: false, ..site("x") };
-    let guard = compiled(ordered(), &notice);
-    assert_eq!((guard.expression, &guard.skipped[..]), (None, &[(0, Skip::Unguardable(Reason::NoticesSilenced))][..]));
+    assert_eq!(refused(&executions(), &notice), Some(Reason::NoticesSilenced));
     assert_eq!(compiled(rejecting(ordered()), &notice).judged, [(0, Action::Reject)]);
 }
 
