@@ -32,6 +32,7 @@ test-rust: ## Unit and integration tests, with throwaway PostgreSQL servers
 
 .PHONY: test-oracle
 test-oracle: ## The SQL locator and the splice against PostgreSQL's own parser
+	@tests/oracle/fetch.sh >target/oracle-fetch.log 2>&1 || { cat target/oracle-fetch.log; exit 1; }
 	$(CARGO) test --package oracle
 
 .PHONY: test-alerts

@@ -2,10 +2,10 @@
 # Installs what the tests and the benchmark need and this machine lacks: PostgreSQL's server, HAProxy, PgBouncer, promtool, a JDK with pgjdbc,
 # and a Python environment with the drivers in target/venv. Does nothing, silently, where all is there. Services of the installed packages are not started.
 #
-#   tests/setup.sh [NAME]…     only these: postgresql haproxy pgbouncer prometheus jdbc python   (default: all)
+#   tests/setup.sh [NAME]…     only these: postgresql haproxy pgbouncer prometheus jdbc python libclang   (default: all)
 set -eu
 cd "$(dirname "$0")/.."
-wanted=${*:-postgresql haproxy pgbouncer prometheus jdbc python}
+wanted=${*:-postgresql haproxy pgbouncer prometheus jdbc python libclang}
 venv=target/venv
 packages=
 
@@ -30,6 +30,8 @@ for name in $wanted; do
         python)
             # ensurepip is in a package of its own on Debian
             [ -x "$venv/bin/python" ] || python3 -c 'import venv, ensurepip' 2>/dev/null || packages="$packages python3 python3-venv" ;;
+        # bindgen of the crate pg_query, in the tests only
+        libclang) ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || packages="$packages libclang-dev" ;;
         *) echo "setup: unknown name $name" >&2; exit 2 ;;
     esac
 done

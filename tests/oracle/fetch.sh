@@ -4,7 +4,6 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 dir=${CHRONOGUARD_ORACLE_DIR:-$here/../../target/oracle}
-suite=${CHRONOGUARD_ORACLE_SUITE:-bookworm}
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 if [ -f "$dir/complete" ]; then
@@ -14,14 +13,16 @@ fi
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 mkdir -p "$tmp/lists/partial" "$tmp/archives/partial" "$tmp/parts"
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-printf 'deb-src [signed-by=%s] http://deb.debian.org/debian %s main\ndeb-src [signed-by=%s] http://deb.debian.org/debian-security %s-security main\n' \
-    "$keyring" "$suite" "$keyring" "$suite" > "$tmp/sources.list"
+# The machine's own sources, as sources of source packages; in both formats that apt knows.
+sed -n 's/^deb[[:space:]]/deb-src /p' /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null >"$tmp/sources.list" || true
+for file in /etc/apt/sources.list.d/*.sources; do
+    [ -e "$file" ] && sed 's/^Types:.*/Types: deb-src/' "$file" >"$tmp/parts/$(basename "$file")"
+done
 apt() {
     apt-get -q -o Dir::Etc::SourceList="$tmp/sources.list" -o Dir::Etc::SourceParts="$tmp/parts" \
         -o Dir::State::Lists="$tmp/lists" -o Dir::Cache::Archives="$tmp/archives" -o APT::Sandbox::User=root "$@"
 }
-apt update
+apt update || true # a source without source packages is no harm
 cache() {
     apt-cache -o Dir::Etc::SourceList="$tmp/sources.list" -o Dir::Etc::SourceParts="$tmp/parts" -o Dir::State::Lists="$tmp/lists" \
         -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@"
