@@ -15,5 +15,6 @@ mod harness;
 mod incidents;
 mod never_harm;
 mod observability;
+mod oracle;
 mod refusal;
 mod scratch;
