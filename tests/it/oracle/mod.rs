@@ -6,6 +6,7 @@
 mod observe;
 mod play;
 mod race;
+mod regressions;
 mod reject;
 mod scenario;
 mod shapes;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::harness::{Message, Talk, cluster, fe};
 
-/// Steps that are sent before the first reply is read.
+/// Steps that are sent before the first reply is read, unless `CHRONOGUARD_IT_BATCH` says otherwise: 1 shows which step it was.
 const BATCH: usize = 25;
 
 /// `CHRONOGUARD_IT_SEED`: another run than the usual one.
@@ -20,6 +20,10 @@ pub fn seed() -> u64 {
 /// `CHRONOGUARD_IT_CASES`: how many times the usual number of cases.
 pub fn times() -> usize {
     std::env::var("CHRONOGUARD_IT_CASES").map_or(1, |text| text.parse().expect("a number"))
+}
+
+fn batch() -> usize {
+    std::env::var("CHRONOGUARD_IT_BATCH").map_or(BATCH, |text| text.parse().expect("a number"))
 }
 
 /// One side: a database of its own, reached directly or not.
@@ -92,14 +96,14 @@ pub fn copy(database: &str, more: &str) -> String {
     name
 }
 
-/// Plays `count` units of one scenario on both sides.
+/// Plays `count` units of one scenario on both sides; `checked` has a look at the right side after each batch.
 pub fn play(
     scenario: &Scenario,
-    left: &mut Side,
-    right: &mut Side,
+    (left, right): (&mut Side, &mut Side),
     seed: u64,
     count: usize,
     compare: Compare,
+    mut checked: impl FnMut(&mut Talk) -> Result<(), String>,
 ) -> Tally {
     let mut random = StdRng::seed_from_u64(seed);
     let mut direct = cluster().direct(&right.database);
@@ -120,10 +124,10 @@ pub fn play(
     let mut history: Vec<String> = Vec::new();
     for unit in 0..count {
         steps.extend(shapes.steps());
-        if steps.len() < BATCH && unit + 1 < count {
+        if steps.len() < batch() && unit + 1 < count {
             continue;
         }
-        if shapes.random.random_range(0..3) == 0 {
+        if steps.len() >= BATCH && shapes.random.random_range(0..3) == 0 {
             steps.push(Step::query(format!("DELETE FROM {} WHERE id > {KEPT}", scenario.table)));
         }
         steps.push(Step::query(format!("SELECT * FROM {} ORDER BY id", scenario.table)));
@@ -137,17 +141,12 @@ pub fn play(
         for step in steps.drain(..) {
             let replies = (left.talk.ready(), right.talk.ready());
             if let Some(what) = difference(&step, &replies.0, &replies.1, compare) {
-                let before: String = history.iter().rev().take(12).rev().map(|s| format!("  {s}\n")).collect();
                 let list = |messages: &[Message]| -> String { messages.iter().map(|m| format!("    {m}\n")).collect() };
+                let (chronoguard, direct) = (list(&replies.0), list(&replies.1));
                 panic!(
-                    "{what}\nCHRONOGUARD_IT_SEED={} unit {unit}\n{}{}rules:\n{}\nbefore:\n{before}statement:\n  {}\nchronoguard:\n{}direct:\n{}",
-                    self::seed(),
-                    scenario.schema(),
-                    scenario.constraints(),
-                    scenario.yaml("reject"),
-                    step.label,
-                    list(&replies.0),
-                    list(&replies.1)
+                    "{what}\n{}statement:\n  {}\nchronoguard:\n{chronoguard}direct:\n{direct}",
+                    told(scenario, unit, &history),
+                    step.label
                 );
             }
             tally.count(&replies.0);
@@ -155,9 +154,25 @@ pub fn play(
         }
         left.talk.sent();
         right.talk.sent();
+        if let Err(what) = checked(&mut right.talk) {
+            panic!("{what}\n{}", told(scenario, unit, &history));
+        }
     }
     tally.writes = shapes.writes;
     tally
+}
+
+/// What led to a failure.
+fn told(scenario: &Scenario, unit: usize, history: &[String]) -> String {
+    let before: String =
+        history[history.len().saturating_sub(2 * batch() + 3)..].iter().map(|step| format!("  {step}\n")).collect();
+    format!(
+        "CHRONOGUARD_IT_SEED={} unit {unit}\n{}{}rules:\n{}\nbefore (status, statement):\n{before}",
+        seed(),
+        scenario.schema(),
+        scenario.constraints(),
+        scenario.yaml("reject"),
+    )
 }
 
 /// Statements for the whole life of the session.

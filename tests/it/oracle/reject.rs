@@ -18,7 +18,7 @@ fn run(scenarios: &[Scenario], units: usize, compare: Compare, more: impl Fn(&Sc
     for scenario in scenarios {
         for round in 0..times() {
             let seed = seed().wrapping_mul(31).wrapping_add(round as u64);
-            all.add(&play(scenario, &mut left, &mut right, seed, units, compare));
+            all.add(&play(scenario, (&mut left, &mut right), seed, units, compare, |_| Ok(())));
         }
     }
     eprintln!("{all:?}");

@@ -560,6 +560,8 @@ impl<'a> Shapes<'a> {
                 let first = self.random.random_range(1..4);
                 [fe::execute(portal, first), fe::execute(portal, 2), fe::execute(portal, 0)].concat()
             }
+            // What a client leaves in the portal was judged, and is not counted by rules that observe.
+            1 if returns && self.calm => [fe::execute(portal, 1), fe::execute(portal, 0)].concat(),
             1 => fe::execute(portal, 1),
             _ => fe::execute(portal, 0),
         }
