@@ -445,7 +445,8 @@ impl Exchange {
         self.follow_reload();
         // In a failed transaction nothing can be asked, and nothing be written, until the client rolls back.
         let answerable = self.transaction != Transaction::Failed || !self.queue.is_empty();
-        let may_ask = answerable && !std::mem::take(&mut self.unanswerable);
+        let asked_in_vain = std::mem::take(&mut self.unanswerable);
+        let may_ask = answerable && !asked_in_vain;
         if may_ask && self.database.is_stale() {
             self.ask(About::Related(Arc::clone(&self.rules)), to_server);
             return Err(Held);
