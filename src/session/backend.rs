@@ -243,6 +243,11 @@ impl Exchange {
     fn question_answered(&mut self, to_server: &mut Vec<u8>) {
         self.waiting = false;
         let Some(Entry { kind: Owed::Question(question), .. }) = self.queue.pop() else { return };
+        if question.answer.is_none() && !question.repeated {
+            // A cancel request that was meant for the client's statement, or one for the statement before, may have met the question.
+            self.ask_once_more(question.about, true, to_server);
+            return;
+        }
         match self.learn(*question) {
             Ok(None) => {}
             Ok(Some(next)) => self.ask(next, to_server),

@@ -463,6 +463,10 @@ impl Exchange {
 
     /// Asks the server. The client's message at hand waits.
     pub(super) fn ask(&mut self, about: About, to_server: &mut Vec<u8>) {
+        self.ask_once_more(about, false, to_server);
+    }
+
+    pub(super) fn ask_once_more(&mut self, about: About, repeated: bool, to_server: &mut Vec<u8>) {
         let (sql, parameter) = match &about {
             About::Related(rules) => {
                 let tables: Vec<QualifiedName> = rules.tables.iter().map(|t| t.qualified_name()).collect();
@@ -473,7 +477,7 @@ impl Exchange {
         };
         let ending = if self.pipeline_open { Ending::Flush } else { Ending::Sync };
         compose::write_question(to_server, sql, &[&parameter], ending);
-        self.queue.push(Owed::Question(Question::new(about, ending)), true);
+        self.queue.push(Owed::Question(Question::new(about, ending, repeated)), true);
         self.waiting = true;
     }
 

@@ -32,13 +32,15 @@ pub(super) struct Question {
     pub(super) ending: Ending,
     /// The one value of the one row.
     pub(super) answer: Option<Vec<u8>>,
+    /// It was asked before, without success.
+    pub(super) repeated: bool,
     /// `CloseComplete`s seen; the second one is the last reply of its own.
     pub(super) closed: u8,
 }
 
 impl Question {
-    pub(super) fn new(about: About, ending: Ending) -> Box<Self> {
-        Box::new(Self { about, ending, answer: None, closed: 0 })
+    pub(super) fn new(about: About, ending: Ending, repeated: bool) -> Box<Self> {
+        Box::new(Self { about, ending, answer: None, repeated, closed: 0 })
     }
 
     /// An error does not make the server skip the client's messages.
