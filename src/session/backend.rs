@@ -1,5 +1,9 @@
 //! What the server answers: forwarded as it came, but for the replies to guarded statements and to questions of our own.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::{
     SessionError,
     exchange::{Exchange, Transaction, by},
@@ -17,6 +21,9 @@ use crate::{
         frame,
     },
 };
+
+/// How long a session waits with a question about related names that failed.
+const RELATED_PAUSE: Duration = Duration::from_secs(5);
 
 /// How a message is handled.
 enum Look {
@@ -264,10 +271,17 @@ impl Exchange {
         match question.about {
             About::Related(rules) => {
                 let related = answer.ok_or(QuestionError::NoAnswer).and_then(|a| Ok(question::decode_related(&a)?));
-                // Asked is asked: a question that fails is not repeated for every statement.
-                let failed = related.as_ref().err().map(ToString::to_string);
-                self.context.databases.learn(database, &rules, related.unwrap_or_default());
-                failed.map_or(Ok(None), |why| Err(QuestionError::Related(why)))
+                match related {
+                    Ok(related) => {
+                        self.context.databases.learn(database, &rules, related);
+                        Ok(None)
+                    }
+                    Err(error) => {
+                        // What was known stays; this session does not ask again for every statement.
+                        self.related_pause = Some(Instant::now() + RELATED_PAUSE);
+                        Err(QuestionError::Related(error.to_string()))
+                    }
+                }
             }
             About::Identity(inquiry) => {
                 let identified =

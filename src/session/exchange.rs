@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{
     SessionError,
     breaker::Suspect,
@@ -70,6 +72,8 @@ pub(super) struct Exchange {
     pub(super) pipeline_open: bool,
     /// A question of ours is open; the client's next message waits for its answer.
     pub(super) waiting: bool,
+    /// Until then the question about related names is not asked again.
+    pub(super) related_pause: Option<Instant>,
     /// The last question got no answer: the message at hand goes on without one.
     pub(super) unanswerable: bool,
     pub(super) batch: Batch,
@@ -121,6 +125,7 @@ impl Exchange {
             transaction: Transaction::Idle,
             pipeline_open: false,
             waiting: false,
+            related_pause: None,
             unanswerable: false,
             batch: Batch::default(),
             suspects: Arc::default(),

@@ -447,7 +447,8 @@ impl Exchange {
         let answerable = self.transaction != Transaction::Failed || !self.queue.is_empty();
         let asked_in_vain = std::mem::take(&mut self.unanswerable);
         let may_ask = answerable && !asked_in_vain;
-        if may_ask && self.database.is_stale() {
+        let paused = self.related_pause.is_some_and(|until| until.elapsed().is_zero());
+        if may_ask && !paused && self.database.is_stale() {
             self.ask(About::Related(Arc::clone(&self.rules)), to_server);
             return Err(Held);
         }
