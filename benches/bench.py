@@ -7,7 +7,7 @@ Every run is a few seconds of pgbench over TCP on loopback. Runs are interleaved
 machine hits all of them alike: believe ratios, not figures. The CPU time is that of the relay process alone, all its threads
 (utime + stime of /proc/PID/stat), divided by the transactions of the run. p50 and p99 come from pgbench's log of each transaction.
 
-    benches/bench.py                 about 7 minutes
+    benches/bench.py                 about 9 minutes
     benches/bench.py --quick         about 1 minute, to see that it works
     benches/bench.py --long          about 40 minutes
 """
@@ -91,8 +91,8 @@ SCENARIOS = [
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", default=ROOT / "target/release/chronoguard", type=pathlib.Path, help="default: the release build")
-    parser.add_argument("--seconds", type=float, default=3, help="length of one run (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each run is made (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=2, help="length of one run (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each run is made (%(default)s)")
     parser.add_argument("--clients", default="1,8,32", help="numbers of clients (%(default)s)")
     parser.add_argument("--only", default="", help="only scenarios whose name has this in it")
     parser.add_argument("--quick", action="store_true", help="one round of one second, 1 and 8 clients")
