@@ -20,7 +20,7 @@ mod kinds;
 mod row;
 mod sql;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod time;
 pub mod verdict;
 pub mod violation;

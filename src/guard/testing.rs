@@ -23,7 +23,7 @@ pub(super) fn column(name: &str, type_name: &str) -> ColumnFacts {
     }
 }
 
-pub(super) fn relation(name: &str, columns: &[(&str, &str)]) -> RelationFacts {
+pub(crate) fn relation(name: &str, columns: &[(&str, &str)]) -> RelationFacts {
     let name = QualifiedName { schema: "public".to_owned(), name: name.to_owned() };
     RelationFacts {
         oid: 16402,

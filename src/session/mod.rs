@@ -26,6 +26,8 @@ mod relay;
 mod retry;
 mod running;
 mod startup;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
