@@ -4,7 +4,7 @@ use chronoguard::guard::time::{Moment, Style};
 use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
 
 /// 2026-02-15 12:00:00 UTC; for days its midnight counts.
-const BASE: i64 = 1_771_156_800_000_000;
+pub const BASE: i64 = 1_771_156_800_000_000;
 const SECOND: i64 = 1_000_000;
 /// Microseconds.
 pub const DAY: i64 = 86_400 * SECOND;
