@@ -181,7 +181,8 @@ fn told(scenario: &Scenario, unit: usize, history: &[String]) -> String {
 
 /// Statements for the whole life of the session.
 fn preparations(scenario: &Scenario) -> Vec<Step> {
-    let mut steps = Vec::new();
+    let left_over = format!("DELETE FROM {} WHERE id > {KEPT}", scenario.table);
+    let mut steps = vec![Step::query("DEALLOCATE ALL"), Step::query(left_over)];
     for (name, sql, columns) in prepared(scenario) {
         let bytes = [fe::parse(&name, &sql), fe::describe_statement(&name), fe::sync()].concat();
         steps.push(Step { bytes, label: format!("prepare {name}"), leeway: Leeway::default() });

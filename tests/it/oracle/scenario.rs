@@ -208,9 +208,7 @@ impl Scenario {
                     _ => (false, if random.random_bool(0.3) { edge } else { 0 }, None, Some(edge)),
                 };
                 let mut yaml = format!("order: [{list}]");
-                for (key, on) in [("strict: true", strict)] {
-                    yaml += &if on { format!(", {key}") } else { String::new() };
-                }
+                yaml += if strict { ", strict: true" } else { "" };
                 if tolerance > 0 {
                     yaml += &format!(", tolerance: {tolerance}us");
                 }
