@@ -55,6 +55,8 @@ pub struct Shapes<'a> {
     next_id: i64,
     /// `ON CONFLICT` is among the shapes.
     conflicts: bool,
+    /// No `Sync` follows the statement.
+    pipelined: bool,
     /// Values go into parameters.
     bound: bool,
     parameters: Vec<Value>,
@@ -105,6 +107,7 @@ impl<'a> Shapes<'a> {
             leaves: true,
             copies: true,
             conflicts: true,
+            pipelined: false,
             identity: true,
         }
     }
