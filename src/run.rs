@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use crate::{
     admin::{self, AdminServer, AdminState},
     config::{HostPort, Settings},
+    guard::cache::GuardCache,
     listener::{self, Workers},
     observe::{LogLimits, Metrics, ViolationLog},
     rules::{
@@ -109,6 +110,7 @@ impl Proxy {
             mark: format!("{:016x}", rand::random::<u64>()),
             databases: Databases::default(),
             plans: PlanCache::default(),
+            guards: GuardCache::default(),
             breakers: Breakers::default(),
         });
         let workers = Workers::start(settings.threads, &context)?;

@@ -244,6 +244,7 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::BreakerOpen => "The guard failed a moment ago.",
         Reason::CatalogUnknown => "The catalog could not be asked.",
         Reason::TooManyColumns => "The result would have more columns than PostgreSQL allows.",
+        Reason::UpsertUnknown => "ON CONFLICT DO UPDATE: whether the row is new cannot be told here.",
     }
 }
 

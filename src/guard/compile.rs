@@ -162,7 +162,11 @@ fn plan(rule: &Rule, relation: &RelationFacts, site: &Site<'_>) -> Result<Plan, 
         Touch::Inserted => match inserted(relation, site) {
             Some(sql) => plan.only = Some(sql),
             // The row may be an old one that the client did not spoil.
-            None => plan.action = Action::Observe,
+            None if plan.action == Action::Reject => {
+                plan.action = Action::Observe;
+                plan.note = Some(Reason::UpsertUnknown);
+            }
+            None => {}
         },
     }
     if site.channel == Channel::CopyWhere && relation.before_insert_trigger && plan.action == Action::Reject {

@@ -13,6 +13,7 @@
 //! ```
 
 mod assess;
+pub mod cache;
 pub mod cause;
 pub mod compile;
 mod condition;
@@ -186,6 +187,8 @@ pub enum Reason {
     CatalogUnknown,
     /// The guard would exceed a limit of the server (1,664 columns).
     TooManyColumns,
+    /// `ON CONFLICT DO UPDATE`: whether the row is new cannot be told, and a row that was bad before must stay editable.
+    UpsertUnknown,
 }
 
 impl Reason {
@@ -213,6 +216,7 @@ impl Reason {
         Self::BreakerOpen,
         Self::CatalogUnknown,
         Self::TooManyColumns,
+        Self::UpsertUnknown,
     ];
 
     /// The metric label.
@@ -240,6 +244,7 @@ impl Reason {
             Self::BreakerOpen => "breaker_open",
             Self::CatalogUnknown => "catalog_unknown",
             Self::TooManyColumns => "too_many_columns",
+            Self::UpsertUnknown => "upsert_unknown",
         }
     }
 }

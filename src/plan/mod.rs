@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{
     catalog::facts::{RelationFacts, Resolved},
-    guard::{Channel, Guard, Reason, Site, Skip, compile},
+    guard::{Channel, Guard, Reason, Site, Skip},
     rules::set::{OnUnguardable, RuleSet, TableRules},
     sql::{
         splice::{Edit, MAX_ITEMS, place_guard},
@@ -38,6 +38,9 @@ pub trait Surroundings {
 
     /// Why no guard of this table may be made here and now.
     fn objection(&self, table: &TableRules, resolved: &Arc<Resolved>) -> Option<Reason>;
+
+    /// The guard of one write, which may have been made before.
+    fn guard(&self, table: &Arc<TableRules>, resolved: &Arc<Resolved>, site: &Site<'_>) -> Result<Arc<Guard>, Reason>;
 
     /// The text is UTF-8, as the names in rule files are.
     fn utf8(&self) -> bool;
@@ -86,9 +89,9 @@ pub struct WritePlan {
 #[derive(Debug)]
 pub enum Fate {
     /// The guard stands in the text.
-    Guarded(Guard),
+    Guarded(Arc<Guard>),
     /// No rule judges this write.
-    Untouched(Guard),
+    Untouched(Arc<Guard>),
     /// It goes through unjudged, counted.
     Unguardable(Reason),
     /// It is made to fail, since its table says `unguardable: reject`.
@@ -181,7 +184,7 @@ fn plan_write(
 
 /// What is known of one write.
 struct Known<'a> {
-    table: &'a TableRules,
+    table: &'a Arc<TableRules>,
     relation: &'a RelationFacts,
     resolved: &'a Arc<Resolved>,
     also_written: &'a [String],
@@ -194,7 +197,7 @@ fn guard_write(
     text: &[u8],
     write: &Write,
     known: &Known<'_>,
-) -> Result<(Guard, Vec<Edit>), Reason> {
+) -> Result<(Arc<Guard>, Vec<Edit>), Reason> {
     if write.problem.is_some() {
         return Err(Reason::Unreadable);
     }
@@ -229,7 +232,7 @@ fn guard_write(
         observe_only: false,
         mark: known.mark,
     };
-    let guard = compile(known.table, known.relation, &site)?;
+    let guard = around.guard(known.table, known.resolved, &site)?;
     if !around.utf8() && guard.expression.as_ref().is_some_and(|e| !e.is_ascii()) {
         return Err(Reason::ClientEncoding);
     }

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::{breaker::Breakers, names::Databases, planner::PlanCache};
 use crate::{
+    guard::cache::GuardCache,
     observe::{Metrics, SessionContext, ViolationLog},
     rules::set::RuleSet,
 };
@@ -32,6 +33,8 @@ pub struct Context {
     pub databases: Databases,
     /// Plans of texts seen lately.
     pub plans: PlanCache,
+    /// Guards made lately.
+    pub guards: GuardCache,
     /// Guards that broke statements.
     pub breakers: Breakers,
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     catalog::facts::Resolved,
-    guard::Reason,
+    guard::{Guard, Reason, Site},
     plan::{StatementPlan, Surroundings, plan_statement},
     rules::set::{RuleSet, TableRules},
     sql::{
@@ -297,6 +297,10 @@ impl Surroundings for Exchange {
         }
         let suspect = Suspect { metrics: self.context.metrics.table(&table.label()), resolved: Arc::clone(resolved) };
         self.context.breakers.is_open(&suspect).then_some(Reason::BreakerOpen)
+    }
+
+    fn guard(&self, table: &Arc<TableRules>, resolved: &Arc<Resolved>, site: &Site<'_>) -> Result<Arc<Guard>, Reason> {
+        self.context.guards.compile(table, resolved, site)
     }
 
     fn utf8(&self) -> bool {

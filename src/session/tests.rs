@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     catalog::facts::Resolved,
-    guard::testing,
+    guard::{cache::GuardCache, testing},
     observe::{LogLimits, Metrics, ViolationLog},
     rules::load::load_texts,
     wire::{
@@ -44,6 +44,7 @@ fn context() -> Arc<Context> {
         mark: "0123456789abcdef".to_owned(),
         databases: Databases::default(),
         plans: PlanCache::default(),
+        guards: GuardCache::default(),
         breakers: Breakers::default(),
     })
 }

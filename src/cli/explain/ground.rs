@@ -15,7 +15,7 @@ use crate::{
         question::{RELATED, RESOLVE, decode_related, decode_resolved, encode_asked, encode_names},
     },
     cli::database::{AskError, connect},
-    guard::Reason,
+    guard::{Guard, Reason, Site, compile},
     plan::{
         Surroundings,
         names::{DatabaseNames, NameKey},
@@ -209,6 +209,11 @@ impl Surroundings for Ground {
 
     fn objection(&self, _: &TableRules, _: &Arc<Resolved>) -> Option<Reason> {
         None
+    }
+
+    fn guard(&self, table: &Arc<TableRules>, resolved: &Arc<Resolved>, site: &Site<'_>) -> Result<Arc<Guard>, Reason> {
+        let relation = resolved.relation.as_ref().ok_or(Reason::CatalogUnknown)?;
+        compile(table, relation, site).map(Arc::new)
     }
 
     fn utf8(&self) -> bool {

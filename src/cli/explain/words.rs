@@ -37,6 +37,9 @@ pub(super) fn why(reason: Reason) -> &'static str {
         Reason::BreakerOpen => "The guard failed a moment ago.",
         Reason::CatalogUnknown => "The catalog could not be asked.",
         Reason::TooManyColumns => "The result would have more than 1,664 columns.",
+        Reason::UpsertUnknown => {
+            "Whether ON CONFLICT DO UPDATE makes a new row cannot be told here, and it sets none of the rule's columns: the rule only observes."
+        }
     }
 }
 
@@ -69,5 +72,6 @@ pub(super) fn what_to_do(reason: Reason) -> &'static str {
         }
         Reason::BreakerOpen | Reason::CatalogUnknown => "Try again.",
         Reason::TooManyColumns => "Return fewer columns.",
+        Reason::UpsertUnknown => "Set always: true on the rule, or set one of its columns in DO UPDATE.",
     }
 }
