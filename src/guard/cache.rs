@@ -79,10 +79,10 @@ impl Entry {
 }
 
 impl GuardCache {
-    /// The guard of one write, as [`compile`] makes it.
+    /// The guard of one write, as [`compile()`] makes it.
     ///
     /// # Errors
-    /// As [`compile`]; also where the name means no relation.
+    /// As [`compile()`]; also where the name means no relation.
     pub fn compile(
         &self,
         table: &Arc<TableRules>,
