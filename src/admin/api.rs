@@ -91,7 +91,7 @@ impl RuleEntry {
         Self {
             name: rule.name.clone(),
             kind: rule.kind.as_str(),
-            on_violation: rule.action,
+            on_violation: rule.on_violation.strictest(),
             severity: rule.severity.clone(),
             description: rule.description.clone(),
             hint: rule.hint.clone(),

@@ -159,7 +159,7 @@ fn write_rules(out: &mut String, view: &View<'_>) -> fmt::Result {
                 .filter(|([t, r, _], n)| *t == label && *r == rule.name && **n > 0.0)
                 .max_by(|a, b| a.1.total_cmp(b.1))
                 .map_or("", |([_, _, cause], _)| cause);
-            let action = rule.action.as_str();
+            let action = rule.on_violation.strictest().as_str();
             writeln!(
                 out,
                 "<tr><td title=\"{place}\">{name}<td>{kind}<td><span class=\"pill {action}\">{action}</span>\

@@ -14,7 +14,9 @@ use crate::{
 fn rules() -> RuleSet {
     let rule = Rule {
         name: "executions_short".into(),
-        action: Action::Reject,
+        on_violation: Action::Reject.into(),
+        ramp: None,
+        since: None,
         severity: None,
         hint: None,
         description: None,
@@ -35,7 +37,7 @@ fn rules() -> RuleSet {
         rules: vec![rule],
         place: Place::default(),
     };
-    RuleSet { tables: vec![Arc::new(table)], hash: "00112233445566aa".into() }
+    RuleSet { tables: vec![Arc::new(table)], hash: "00112233445566aa".into(), ..RuleSet::default() }
 }
 
 /// A state with one rule that was violated once by a client with a hostile name, before a server at `upstream`.

@@ -95,7 +95,9 @@ impl Case<'_> {
             Kind::NearNow(near_now) => self.near_now(near_now),
             Kind::Plausible(plausible) => self.plausible(plausible),
             Kind::Require(require) => self.require(require),
-            Kind::Check(_) => None,
+            Kind::Check(_) | Kind::WriteOnce(_) | Kind::Monotonic(_) | Kind::Transitions(_) | Kind::AffectsRows(_) => {
+                None
+            }
             Kind::Parent(parent) => self.parent(parent),
         };
         found.unwrap_or_else(|| {

@@ -154,8 +154,11 @@ struct Plan {
 }
 
 fn plan(rule: &Rule, relation: &RelationFacts, site: &Site<'_>) -> Result<Plan, Skip> {
-    let mut plan =
-        Plan { action: if site.observe_only { Action::Observe } else { rule.action }, note: None, only: None };
+    let mut plan = Plan {
+        action: if site.observe_only { Action::Observe } else { rule.on_violation.action(site.operation) },
+        note: None,
+        only: None,
+    };
     match touch(rule, relation, site) {
         Touch::Every => {}
         Touch::None => return Err(Skip::Untouched),

@@ -55,7 +55,9 @@ pub(super) fn condition(text: &str, columns: &[&str]) -> Condition {
 pub(super) fn rule(kind: Kind) -> Rule {
     Rule {
         name: format!("the_{}", kind.as_str()),
-        action: Action::Observe,
+        on_violation: Action::Observe.into(),
+        ramp: None,
+        since: None,
         severity: None,
         hint: None,
         description: None,

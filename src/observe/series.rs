@@ -66,7 +66,12 @@ impl TableMetrics {
         for rule in rules {
             for cause in Cause::ALL {
                 self.violations
-                    .with_label_values(&[&self.table, &rule.name, rule.action.as_str(), cause.as_str()])
+                    .with_label_values(&[
+                        &self.table,
+                        &rule.name,
+                        rule.on_violation.strictest().as_str(),
+                        cause.as_str(),
+                    ])
                     .inc_by(0);
             }
         }

@@ -226,7 +226,9 @@ fn rule(cx: &mut Context, node: &Node, defaults: &Defaults<'_>, names: &mut Vec<
     }
     Some(Rule {
         name: name?,
-        action: on_violation?.unwrap_or(defaults.action),
+        on_violation: on_violation?.unwrap_or(defaults.action).into(),
+        ramp: None,
+        since: None,
         severity: severity?,
         hint: hint?,
         description: description?,

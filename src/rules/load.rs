@@ -162,7 +162,7 @@ impl Reading {
             tables: self.tables.len(),
             rules: self.tables.iter().map(|t| t.rules.len()).sum(),
         };
-        let set = RuleSet { tables: file::shared(self.tables), hash: self.hash.finish() };
+        let set = RuleSet { tables: file::shared(self.tables), hash: self.hash.finish(), ..RuleSet::default() };
         Inspected { set, diagnostics: self.diagnostics, counts, sources: self.sources }
     }
 

@@ -4,11 +4,17 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use crate::sql::write::Operation;
+
 /// All rules in force, from all rule files.
 #[derive(Debug, Default)]
 pub struct RuleSet {
     /// The guarded tables, one entry per `(schema, table)`.
     pub tables: Vec<Arc<TableRules>>,
+    /// Writers whose violations are counted and logged, but not acted upon, in file order.
+    pub exemptions: Vec<Arc<Exemption>>,
+    /// Roles whose `application_name` is believed: see [`Exemption`].
+    pub trusted_roles: Vec<String>,
     /// Hash over the bytes of all rule files, 16 hexadecimal digits.
     pub hash: String,
 }
@@ -88,13 +94,109 @@ impl Action {
     }
 }
 
+/// `on_violation`: one action, or one for each kind of write.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OnViolation {
+    /// The action of kinds of write that are not named.
+    pub default: Action,
+    /// The action of those that are.
+    pub operations: BTreeMap<Operation, Action>,
+}
+
+impl OnViolation {
+    /// What a violation of this kind of write leads to.
+    pub fn action(&self, operation: Operation) -> Action {
+        self.operations.get(&operation).copied().unwrap_or(self.default)
+    }
+
+    /// The strictest action of any kind of write.
+    pub fn strictest(&self) -> Action {
+        self.operations.values().copied().fold(self.default, Action::max)
+    }
+}
+
+impl From<Action> for OnViolation {
+    fn from(default: Action) -> Self {
+        Self { default, operations: BTreeMap::new() }
+    }
+}
+
+/// A share of statements in hundredths of a percent, 0 to 10,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ramp {
+    /// `5%` is 500.
+    pub basis_points: u16,
+}
+
+/// Writers that a rule does not act upon: their violations are counted as exempt and logged.
+///
+/// What a client says of itself is no proof: an exemption that matches by `application_name` alone does not waive a rule that rejects, unless the
+/// role is one of [`RuleSet::trusted_roles`].
+#[derive(Debug)]
+pub struct Exemption {
+    /// Names of the rules; each exists.
+    pub rules: Vec<String>,
+    /// Who is exempt. At least one is given; all that are must match.
+    pub matches: Matches,
+    /// Why.
+    pub reason: String,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// From then on it does not apply.
+    pub expires: jiff::Timestamp,
+    /// Where it stands in its file.
+    pub place: Place,
+}
+
+/// Whom an [`Exemption`] is for. In texts `*` stands for any characters.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Matches {
+    /// `current_user` of the statement.
+    pub role: Option<String>,
+    /// The session's database.
+    pub database: Option<String>,
+    /// What the client calls itself.
+    pub application_name: Option<String>,
+    /// The client's address.
+    pub client: Option<Network>,
+}
+
+/// An address range, `10.1.0.0/16`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// Its first address.
+    pub address: std::net::IpAddr,
+    /// Leading bits that count.
+    pub prefix: u8,
+}
+
+impl Network {
+    /// Whether an address is in it. An IPv4 address written as IPv6 (`::ffff:10.0.0.1`) is the IPv4 address.
+    pub fn contains(&self, address: std::net::IpAddr) -> bool {
+        use std::net::IpAddr;
+        let same = |own: u128, other: u128, width: u32| {
+            let ignored = width.saturating_sub(u32::from(self.prefix));
+            own.checked_shr(ignored).unwrap_or(0) == other.checked_shr(ignored).unwrap_or(0)
+        };
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => same(u32::from(own).into(), u32::from(other).into(), 32),
+            (IpAddr::V6(own), IpAddr::V6(other)) => same(own.into(), other.into(), 128),
+            _ => false,
+        }
+    }
+}
+
 /// One rule.
 #[derive(Debug)]
 pub struct Rule {
     /// Unique over all files; metric label, error field, log field.
     pub name: String,
     /// What a violation leads to.
-    pub action: Action,
+    pub on_violation: OnViolation,
+    /// Of the statements that would be rejected, the share that is; the others are warned.
+    pub ramp: Option<Ramp>,
+    /// Until then the rule only observes.
+    pub since: Option<jiff::Timestamp>,
     /// Free label for alert routing, as written in the file.
     pub severity: Option<String>,
     /// Replaces the hint that the diagnosed cause gives.
@@ -174,7 +276,15 @@ pub enum Kind {
     Check(Condition),
     /// The row against its parent row.
     Parent(Parent),
-    // write_once, monotonic, transitions, affects_rows, deadline: kinds with memory, the next issue.
+    /// Columns that keep their first value.
+    WriteOnce(WriteOnce),
+    /// Columns that never decrease.
+    Monotonic(Monotonic),
+    /// A column that changes from one state to another only as allowed.
+    Transitions(Transitions),
+    /// Statements that must write a row.
+    AffectsRows(AffectsRows),
+    // deadline: rows that stay in a state for too long, found by the auditor.
 }
 
 impl Kind {
@@ -188,6 +298,10 @@ impl Kind {
             Self::Require(_) => "require",
             Self::Check(_) => "check",
             Self::Parent(_) => "parent",
+            Self::WriteOnce(_) => "write_once",
+            Self::Monotonic(_) => "monotonic",
+            Self::Transitions(_) => "transitions",
+            Self::AffectsRows(_) => "affects_rows",
         }
     }
 }
@@ -272,6 +386,40 @@ pub struct Parent {
     pub lock_parent: bool,
 }
 
+/// `write_once: [a, b]`: NULL may become a value, a value may become nothing else.
+#[derive(Debug)]
+pub struct WriteOnce {
+    /// The columns, of any type.
+    pub columns: Vec<String>,
+}
+
+/// `monotonic: [a, b]`: a value is never less than it was; equal values pass.
+#[derive(Debug)]
+pub struct Monotonic {
+    /// The columns: times or numbers.
+    pub columns: Vec<String>,
+}
+
+/// `transitions: {column, allow, initial}`. To stay in a state is allowed, and so is every change from and to NULL.
+#[derive(Debug)]
+pub struct Transitions {
+    /// The column that holds the state.
+    pub column: String,
+    /// For each state the ones that may follow it, in file order.
+    pub allow: Vec<(String, Vec<String>)>,
+    /// States that a new row may have; `None`: any.
+    pub initial: Option<Vec<String>>,
+}
+
+/// `affects_rows: {operations, min}`: a statement that writes fewer rows violates.
+#[derive(Debug)]
+pub struct AffectsRows {
+    /// The kinds of write that are judged.
+    pub operations: Vec<Operation>,
+    /// The least number of rows.
+    pub min: u64,
+}
+
 /// A place in a rule file; line and column count from 1.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
@@ -296,6 +444,10 @@ impl Rule {
             Kind::Parent(r) => {
                 r.join.iter().chain(&r.not_reused).chain(&r.not_before).map(|(own, _)| own.as_str()).collect()
             }
+            Kind::WriteOnce(r) => r.columns.iter().map(String::as_str).collect(),
+            Kind::Monotonic(r) => r.columns.iter().map(String::as_str).collect(),
+            Kind::Transitions(r) => vec![&r.column],
+            Kind::AffectsRows(_) => Vec::new(),
         };
         all.extend(self.when.iter().flat_map(|w| w.columns.iter().map(String::as_str)));
         let mut seen = std::collections::BTreeSet::new();

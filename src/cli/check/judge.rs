@@ -79,6 +79,7 @@ pub(super) fn rule(rule: &Rule, facts: &RelationFacts, words: &Words<'_>) -> Vec
         Kind::Parent(r) => judge.parent(r),
         // Its bounds are read in UTC where there is no zone.
         Kind::Plausible(_) | Kind::Require(_) | Kind::Check(_) => {}
+        Kind::WriteOnce(_) | Kind::Monotonic(_) | Kind::Transitions(_) | Kind::AffectsRows(_) => {}
     }
     found
 }

@@ -76,7 +76,10 @@ fn times(kind: &Kind) -> Vec<&str> {
         Kind::Parent(parent) => {
             parent.not_reused.iter().chain(&parent.not_before).map(|(own, _)| own.as_str()).collect()
         }
-        Kind::Require(_) | Kind::Check(_) => Vec::new(),
+        Kind::Monotonic(monotonic) => monotonic.columns.iter().map(String::as_str).collect(),
+        Kind::Require(_) | Kind::Check(_) | Kind::WriteOnce(_) | Kind::Transitions(_) | Kind::AffectsRows(_) => {
+            Vec::new()
+        }
     }
 }
 

@@ -157,7 +157,7 @@ impl Out {
             let action = guard.judged.iter().find(|(judged, _)| *judged == number).map(|(_, action)| *action);
             let skip = guard.skipped.iter().find(|(skipped, _)| *skipped == number).map(|(_, skip)| *skip);
             let kind = rule.kind.as_str();
-            let verdict = verdict(rule.action, action);
+            let verdict = verdict(rule.on_violation.action(guard.context.operation), action);
             let line = format!("{:names$}  {kind:kinds$}  {verdict}", rule.name);
             match skip {
                 Some(Skip::Untouched) => self.line("    ", &format!("{line}: the UPDATE sets none of its columns")),

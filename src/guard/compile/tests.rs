@@ -39,7 +39,7 @@ fn ordered() -> Rule {
 }
 
 fn rejecting(mut rule: Rule) -> Rule {
-    rule.action = Action::Reject;
+    rule.on_violation = Action::Reject.into();
     rule
 }
 
@@ -113,7 +113,7 @@ fn texts_are_as_recorded() {
         for reject in [false, true] {
             for (name, rule) in rules() {
                 let rule = if reject { rejecting(rule) } else { rule };
-                let action = rule.action.as_str();
+                let action = rule.on_violation.default.as_str();
                 let site = Site { channel, ..site("x") };
                 let text = match compile(&table("executions", vec![rule]), &executions(), &site) {
                     Ok(guard) => guard.expression.unwrap(),

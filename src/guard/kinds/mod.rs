@@ -49,5 +49,9 @@ pub(super) fn judge(rule: &Rule, row: &Row<'_>) -> Result<Judgement, Reason> {
         Kind::Require(require) => require::judge(require, row),
         Kind::Check(condition) => check::judge(condition, row),
         Kind::Parent(parent) => parent::judge(rule, parent, row),
+        // The loader does not let them through yet.
+        Kind::WriteOnce(_) | Kind::Monotonic(_) | Kind::Transitions(_) | Kind::AffectsRows(_) => {
+            Err(Reason::Unreadable)
+        }
     }
 }

@@ -11,7 +11,9 @@ use crate::{
 fn rules() -> RuleSet {
     let rule = Rule {
         name: "executions_short".into(),
-        action: Action::Reject,
+        on_violation: Action::Reject.into(),
+        ramp: None,
+        since: None,
         severity: None,
         hint: None,
         description: None,
@@ -32,7 +34,7 @@ fn rules() -> RuleSet {
         rules: vec![rule],
         place: Place::default(),
     };
-    RuleSet { tables: vec![Arc::new(table)], hash: "00112233445566aa".into() }
+    RuleSet { tables: vec![Arc::new(table)], hash: "00112233445566aa".into(), ..RuleSet::default() }
 }
 
 fn has(text: &str, line: &str) {
@@ -60,7 +62,7 @@ fn series_of_loaded_rules_exist_at_zero() {
 fn a_new_rule_set_replaces_the_hash() {
     let metrics = Metrics::new();
     metrics.rules_replaced(&rules());
-    metrics.rules_replaced(&RuleSet { tables: vec![], hash: "ff".into() });
+    metrics.rules_replaced(&RuleSet { tables: vec![], hash: "ff".into(), ..RuleSet::default() });
     let text = metrics.render();
     assert_eq!(text.lines().filter(|l| l.starts_with("chronoguard_config_info{")).count(), 1);
     has(&text, r#"chronoguard_config_info{hash="ff"} 1"#);

@@ -47,6 +47,9 @@ pub fn time_columns(kind: &Kind) -> Vec<&str> {
         Kind::NearNow(r) => r.columns.iter().map(String::as_str).collect(),
         Kind::Plausible(r) => r.columns.iter().map(String::as_str).collect(),
         Kind::Parent(r) => r.not_reused.iter().chain(&r.not_before).map(|(own, _)| own.as_str()).collect(),
-        Kind::Require(_) | Kind::Check(_) => Vec::new(),
+        Kind::Monotonic(r) => r.columns.iter().map(String::as_str).collect(),
+        Kind::Require(_) | Kind::Check(_) | Kind::WriteOnce(_) | Kind::Transitions(_) | Kind::AffectsRows(_) => {
+            Vec::new()
+        }
     }
 }

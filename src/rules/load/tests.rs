@@ -103,7 +103,7 @@ fn every_field_of_a_table_arrives() {
 fn every_field_of_a_rule_arrives() {
     let loaded = loaded(FULL);
     let order = rule(&loaded, "executions_order");
-    assert_eq!(order.action, Action::Reject);
+    assert_eq!(order.on_violation, Action::Reject.into());
     assert_eq!(order.severity.as_deref(), Some("page"));
     assert_eq!(order.hint.as_deref(), Some("set created_at to started_at"));
     assert_eq!(order.description.as_deref(), Some("times follow each other"));
@@ -118,8 +118,8 @@ fn every_field_of_a_rule_arrives() {
     assert_eq!((order.place.line, order.place.column), (12, 15));
     assert_eq!(order.columns(), ["created_at", "started_at", "completed_at", "status"]);
     // The rule's own action over the table's, the table's over observe.
-    assert_eq!(rule(&loaded, "executions_fresh").action, Action::Observe);
-    assert_eq!(rule(&loaded, "executions_gap").action, Action::Warn);
+    assert_eq!(rule(&loaded, "executions_fresh").on_violation, Action::Observe.into());
+    assert_eq!(rule(&loaded, "executions_gap").on_violation, Action::Warn.into());
 }
 
 #[test]

@@ -54,6 +54,9 @@ impl Judge<'_> {
                 let null = |column: &String| row[column.as_str()].literal == "NULL";
                 require.not_null.iter().any(null) || !require.null.iter().all(null)
             }
+            Kind::WriteOnce(_) | Kind::Monotonic(_) | Kind::Transitions(_) | Kind::AffectsRows(_) => {
+                panic!("a row alone does not tell: {rule:?}")
+            }
             Kind::Check(_) => {
                 let less = at("i").zip(at("j")).map(|(i, j)| i < j);
                 row["st"].text.is_some() && less == Some(false)
