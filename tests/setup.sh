@@ -31,7 +31,10 @@ for name in $wanted; do
             # ensurepip is in a package of its own on Debian
             [ -x "$venv/bin/python" ] || python3 -c 'import venv, ensurepip' 2>/dev/null || packages="$packages python3 python3-venv" ;;
         # bindgen of the crate pg_query, in the tests only
-        libclang) ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || packages="$packages libclang-dev" ;;
+        libclang)
+            # the C library; libclang-cpp.so may be there without it
+            for file in /usr/lib/llvm-*/lib/libclang.so* /usr/lib/llvm-*/lib/libclang-[0-9]*.so*; do [ -e "$file" ] && continue 2; done
+            packages="$packages libclang-dev" ;;
         *) echo "setup: unknown name $name" >&2; exit 2 ;;
     esac
 done
