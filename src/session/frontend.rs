@@ -423,6 +423,13 @@ impl Exchange {
         running.again = self.second_run.clone();
         let owed = Owed::Execute(Some(running));
         if prepared.planned.body.column == Column::Whole {
+            if self.shelves.spend(portal) && self.transaction != Transaction::Failed {
+                // With the guard's result the server could run it again, and would say that nothing was written.
+                compose::write_spent_portal(to_server, portal);
+                for owed in [Owed::Close(None), Owed::Parse(None), Owed::Bind(None), Owed::Execute(None)] {
+                    self.queue.push(owed, true);
+                }
+            }
             // A statement without a result cannot be suspended; with the guard column it could. No limit, then.
             let mut sent = message.to_vec();
             let at = sent.len() - 4;

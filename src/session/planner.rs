@@ -52,7 +52,7 @@ impl PlanParts {
     /// It depends on nothing but what is compared before it is used again.
     fn is_lasting(&self) -> bool {
         self.statements.iter().all(|statement| {
-            !matches!(statement.verb, Verb::Prepare(_) | Verb::Execute { .. })
+            !matches!(statement.verb, Verb::Prepare(_) | Verb::Execute { .. } | Verb::Fetch(_))
                 && statement.body.writes.iter().all(|w| {
                     let passing = [Reason::BreakerOpen, Reason::CatalogUnknown];
                     !matches!(w.fate, Fate::Unguardable(r) | Fate::Refused(r) if passing.contains(&r))
@@ -233,6 +233,10 @@ impl Exchange {
                 }
                 Some(prepared) => (Arc::clone(&prepared.planned.body), None),
                 None => (body, None),
+            },
+            Verb::Fetch(name) => match self.shelves.portal(name.as_bytes()) {
+                Some(portal) if portal.planned.body.column != Column::None => (Arc::clone(&portal.planned.body), None),
+                _ => (body, None),
             },
             _ => (body, None),
         };

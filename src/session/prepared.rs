@@ -3,7 +3,10 @@
 //! Kept as of the last message sent to the server (a pipeline binds before it knows that its `Parse` went well); an [`Undo`] in the queue of
 //! owed replies takes back what the server then did not do.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::plan::{Plan, Planned};
 
@@ -66,6 +69,8 @@ impl Step {
 pub(super) struct Shelves {
     statements: HashMap<Vec<u8>, Arc<Prepared>>,
     portals: HashMap<Vec<u8>, Arc<Prepared>>,
+    /// Portals of writes without a result of the client's that were run.
+    spent: HashSet<Vec<u8>>,
 }
 
 impl Shelves {
@@ -91,6 +96,11 @@ impl Shelves {
         self.portals.get(name)
     }
 
+    /// Notes that a portal is run whose statement has no result of the client's. Whether it was run before: the server then refuses to run it again.
+    pub(super) fn spend(&mut self, portal: &[u8]) -> bool {
+        !self.spent.insert(portal.to_vec())
+    }
+
     /// A `Bind` of these names must be looked at.
     pub(super) fn concerns(&self, portal: &[u8], statement: &[u8]) -> bool {
         self.statements.contains_key(statement) || self.portals.contains_key(portal)
@@ -98,6 +108,9 @@ impl Shelves {
 
     /// Puts or removes an entry and notes in `undo` what was there.
     pub(super) fn set(&mut self, shelf: Shelf, name: &[u8], value: Option<Arc<Prepared>>, undo: &mut Undo) {
+        if shelf == Shelf::Portals {
+            self.spent.remove(name);
+        }
         let map = self.of(shelf);
         let before = match value {
             Some(value) => map.insert(name.to_vec(), value),

@@ -279,15 +279,16 @@ impl Running {
     pub(super) fn complete(&mut self, message: &[u8], teller: &mut Teller<'_>, to_client: &mut Vec<u8>) {
         to_client.append(&mut self.warnings);
         if message[0] == tag::PORTAL_SUSPENDED {
-            if let Some(write) = self.body().as_ref().and_then(|b| b.writes.iter().find(|w| w.top)) {
-                write.metrics.rows_checked(self.rows);
-            }
+            self.rows_judged();
             return;
         }
         let command = backend::command_tag(message);
         let rows = backend::tag_rows(command);
         let elapsed = self.started.elapsed();
-        if let Some(body) = self.body() {
+        let fetched = matches!(self.statement().map(|s| &s.verb), Some(Verb::Fetch(_)));
+        if fetched {
+            self.rows_judged();
+        } else if let Some(body) = self.body() {
             for (number, write) in body.writes.iter().enumerate() {
                 let seen = self.seen.get(number);
                 write.metrics.statement(write.operation, outcome(write, seen));
@@ -315,6 +316,13 @@ impl Running {
             _ => {}
         }
         self.next();
+    }
+
+    /// Counts the rows that came with a guard column, where that does not end their write.
+    fn rows_judged(&self) {
+        if let Some(write) = self.body().as_ref().and_then(|b| b.writes.iter().find(|w| w.top)) {
+            write.metrics.rows_checked(self.rows);
+        }
     }
 
     fn next(&mut self) {

@@ -15,7 +15,7 @@ use super::{
     lex::{Kind, Lexer, Token},
     name,
     word::{Word, word},
-    write::{LexOptions, Operation, Place, Statement, Target, Verb, Write},
+    write::{Cte, LexOptions, Operation, Place, Statement, Target, Verb, Write},
 };
 
 mod clause;
@@ -179,6 +179,8 @@ enum Frame {
         state: With,
         /// Where a write that follows the list stands; `None`: what follows belongs to the frame below.
         main: Option<Place>,
+        /// The entry that is being read.
+        entry: Entry,
     },
     /// The last of `Locator::open`.
     Write,
@@ -186,6 +188,16 @@ enum Frame {
     Opaque { depth: usize, atomic: usize },
     /// `CREATE TABLE`, `DECLARE`: the word after which a query follows, outside parentheses.
     Until { word: Word, depth: usize },
+}
+
+/// An entry of a `WITH` list, as far as it was read.
+#[derive(Debug, Default)]
+struct Entry {
+    name: Option<Tok>,
+    /// Offset behind its name or its column list.
+    head_end: usize,
+    /// The write that is its body, by its index.
+    body: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -310,10 +322,7 @@ impl Locator<'_> {
                     match purpose {
                         Purpose::CteBody => return self.begin(tok, Place::Cte),
                         Purpose::Consumed => return self.begin(tok, Place::Consumed),
-                        Purpose::Plain if tok.word == Word::With => {
-                            self.frames.push(Frame::With { state: With::Name, main: None });
-                            return;
-                        }
+                        Purpose::Plain if tok.word == Word::With => return self.with(None),
                         Purpose::Plain => {}
                     }
                 }
@@ -323,8 +332,9 @@ impl Locator<'_> {
                     self.note_into(tok, before);
                 }
             }
-            Some(Frame::With { state, main }) => {
+            Some(Frame::With { state, main, entry }) => {
                 let main = *main;
+                entry.read(*state, tok);
                 match state.step(tok) {
                     Some(next) => *state = next,
                     None => {
@@ -356,12 +366,17 @@ impl Locator<'_> {
     /// `tok` begins a statement that can be run inside another or by itself.
     fn begin(&mut self, tok: Tok, place: Place) {
         match tok.word {
-            Word::With => self.frames.push(Frame::With { state: With::Name, main: Some(place) }),
+            Word::With => self.with(Some(place)),
             Word::Insert => self.insert(tok, place),
             Word::Update => self.update(tok, place),
             Word::Merge => self.merge(tok, place),
             _ => self.frames.push(Frame::Query),
         }
+    }
+
+    /// A `WITH` list follows; `main`: where a write that follows it stands.
+    fn with(&mut self, main: Option<Place>) {
+        self.frames.push(Frame::With { state: With::Name, main, entry: Entry::default() });
     }
 
     fn push_group(&mut self, tok: Tok, purpose: Purpose, row_scope: bool) {
@@ -380,7 +395,7 @@ impl Locator<'_> {
                 (Purpose::Plain, row_scope)
             }
             Some(Frame::With { state: With::Body, .. }) if tok.is(b'(') => (Purpose::CteBody, false),
-            Some(Frame::With { state: With::After, main }) => {
+            Some(Frame::With { state: With::After, main, .. }) => {
                 // The statement after the list is in parentheses: a query.
                 let main = *main;
                 self.frames.pop();
@@ -425,7 +440,14 @@ impl Locator<'_> {
     /// What the frame below a group does when it closes.
     fn closed(&mut self, group: &Group, tok: Tok) {
         match self.frames.last_mut() {
-            Some(Frame::With { state, .. }) if group.purpose == Purpose::CteBody => *state = With::After,
+            Some(Frame::With { state, entry, .. }) if group.purpose == Purpose::CteBody => {
+                *state = With::After;
+                let body = entry.body;
+                if let Some(cte) = body.and_then(|index| self.write(index)?.cte.as_mut()) {
+                    cte.end = tok.end;
+                }
+            }
+            Some(Frame::With { state: With::Name, entry, .. }) => entry.head_end = tok.end,
             Some(Frame::Write) => self.write_closes(group.start, tok),
             _ => {}
         }
@@ -452,11 +474,42 @@ impl Locator<'_> {
     }
 
     /// Adds a write and its frame.
-    fn push_write(&mut self, write: Write, phase: clause::Phase) {
+    fn push_write(&mut self, mut write: Write, phase: clause::Phase) {
+        let text = self.input.text();
         let Some(current) = &mut self.current else { return };
+        if let [.., Frame::With { entry, .. }, Frame::Group(Group { purpose: Purpose::CteBody, .. })] =
+            &mut self.frames[..]
+        {
+            write.cte = entry.cte(text);
+            entry.body = Some(current.writes.len());
+        }
         self.open.push(Open { index: current.writes.len(), phase, reads: clause::Reads::default() });
         current.writes.push(write);
         self.frames.push(Frame::Write);
+    }
+}
+
+impl Entry {
+    /// A token of the list outside of parentheses.
+    fn read(&mut self, state: With, tok: Tok) {
+        match state {
+            // `RECURSIVE` is no name, but what follows it is.
+            With::Name if tok.is_name() && tok.word != Word::As => {
+                *self = Self { name: Some(tok), head_end: tok.end, body: None };
+            }
+            With::After => *self = Self::default(),
+            _ => {}
+        }
+    }
+
+    fn cte(&self, text: &[u8]) -> Option<Cte> {
+        let tok = self.name?;
+        let list = text.get(tok.end..self.head_end)?;
+        // Names only: each comma outside of quotes stands between two.
+        let mut lexer = Lexer::new(list, LexOptions::default());
+        let kinds = std::iter::from_fn(|| lexer.next());
+        let columns = kinds.filter(|t| matches!(t.kind, Kind::Ident | Kind::Quoted | Kind::UnicodeIdent)).count();
+        Some(Cte { name: name::value(text, tok.token())?, head: tok.start..self.head_end, columns, end: 0 })
     }
 }
 
@@ -483,6 +536,7 @@ fn blank_write(operation: Operation, place: Place, start: usize) -> Write {
         target: Target { catalog: None, schema: None, name: String::new(), only: false },
         alias: None,
         place,
+        cte: None,
         span: start..start,
         columns: None,
         conflict_columns: None,

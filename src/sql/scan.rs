@@ -46,6 +46,7 @@ const SESSION_WORDS: &[(&str, Hit)] = &[
     ("end", Hit::FirstWord),
     ("savepoint", Hit::FirstWord),
     ("release", Hit::FirstWord),
+    ("fetch", Hit::FirstWord),
     ("do", Hit::FirstWord),
     ("call", Hit::FirstWord),
     ("into", Hit::Into),

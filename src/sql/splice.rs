@@ -1,5 +1,7 @@
 //! Puts our text into the client's: where the guard of a write goes, the text with it, and positions in that text back to the client's.
 
+mod wrap;
+
 use std::borrow::Cow;
 
 use super::{
@@ -67,7 +69,8 @@ pub enum Position {
     Guard,
 }
 
-/// Where the guard of one write goes: as the last item of its `RETURNING`, in one of the items (CTEs, whose readers must see no further column), or into the `WHERE` of a COPY.
+/// Where the guard of one write goes: as the last item of its `RETURNING`, or into the `WHERE` of a COPY. Where readers must see no further column, the write is wrapped (see
+/// `wrap`), or, where that cannot be, the guard is folded into one of the items.
 ///
 /// `target_columns`: all columns of the target in order, needed only where a CTE has `RETURNING *`. In a [`Place::Cte`] or [`Place::Consumed`] the guard must work by side effect
 /// and always be NULL. The expression may be anything; it is parenthesised where needed.
@@ -84,7 +87,10 @@ pub fn place_guard(text: &[u8], write: &Write, guard: &str, target_columns: &[&s
     let hidden = matches!(write.place, Place::Cte | Place::Consumed);
     match &write.returning {
         None => Ok(vec![insert(write.end, format!(" RETURNING {guard}"))]),
-        Some(returning) if hidden => fold(text, write, returning, guard, target_columns),
+        Some(returning) if hidden => match wrap::wrap(text, write, returning, guard, target_columns) {
+            Some(edits) => Ok(edits),
+            None => fold(text, write, returning, guard, target_columns),
+        },
         Some(returning) if returning.items.len() >= MAX_ITEMS => Err(NoPlace::TooManyColumns),
         Some(_) => Ok(vec![insert(write.end, format!(", {guard}"))]),
     }
@@ -146,11 +152,8 @@ fn cost(write: &Write, item: &ReturningItem, target_columns: &[&str]) -> Option<
         ItemKind::Column if named => Some(0),
         ItemKind::Expr if item.named => Some(1),
         ItemKind::Expr if named => Some(2),
-        ItemKind::Star if !write.joined && !target_columns.is_empty() => Some(3),
-        ItemKind::QualifiedStar(name)
-            if !target_columns.is_empty() && name == write.alias.as_ref().unwrap_or(&write.target.name) =>
-        {
-            Some(3)
+        ItemKind::Star | ItemKind::QualifiedStar(_) => {
+            (!target_columns.is_empty() && wrap::stands_for_target(write, item)).then_some(3)
         }
         ItemKind::Literal if named => Some(4),
         _ => None,

@@ -42,6 +42,8 @@ pub enum Verb {
         /// Its rows do not reach the client as they are.
         wrapped: bool,
     },
+    /// `FETCH … name`: rows of a cursor, which may be a portal of the protocol.
+    Fetch(String),
     /// `DEALLOCATE name`; `None` for `ALL`, and for `DISCARD ALL`.
     Deallocate(Option<String>),
     /// `BEGIN`, `START TRANSACTION`.
@@ -116,6 +118,19 @@ pub enum Place {
     Consumed,
 }
 
+/// An entry of a `WITH` list: `name (columns) AS (body)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cte {
+    /// Its name, unquoted.
+    pub name: String,
+    /// Its name and column list as they are written.
+    pub head: Range<usize>,
+    /// Columns in that list.
+    pub columns: usize,
+    /// Offset behind the parenthesis that closes the body; 0: it is not closed.
+    pub end: usize,
+}
+
 /// One write found in a text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Write {
@@ -127,6 +142,8 @@ pub struct Write {
     pub alias: Option<String>,
     /// Where it stands.
     pub place: Place,
+    /// [`Place::Cte`]: the entry of the `WITH` list whose body it is.
+    pub cte: Option<Cte>,
     /// Its own text, `WITH` of its own excluded: from `INSERT`, `UPDATE`, … to its last token.
     pub span: Range<usize>,
     /// INSERT and COPY: the column list; UPDATE: the columns in SET; MERGE: `None`. `None`: all columns.

@@ -44,13 +44,29 @@ pub fn write_question(out: &mut Vec<u8>, sql: &str, parameters: &[&str], ending:
     }
 }
 
+/// A message of these parts, which may hold a client's name in any encoding.
+fn push_raw(out: &mut Vec<u8>, tag: u8, parts: &[&[u8]]) {
+    let start = out.len();
+    out.extend_from_slice(&[tag, 0, 0, 0, 0]);
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    super::frame::patch_length(&mut out[start..]);
+}
+
 /// `Close` of a prepared statement.
 pub fn write_close_statement(out: &mut Vec<u8>, name: &[u8]) {
-    let start = out.len();
-    out.extend_from_slice(&[b'C', 0, 0, 0, 0, b'S']);
-    out.extend_from_slice(name);
-    out.push(0);
-    super::frame::patch_length(&mut out[start..]);
+    push_raw(out, b'C', &[b"S", name, b"\0"]);
+}
+
+/// Makes a portal one that has run to its end and cannot be run again: `Close`, then `Parse`, `Bind` and `Execute` of a statement that has no result and does nothing but take
+/// itself away.
+///
+/// Source: `src/backend/tcop/pquery.c`, `ChoosePortalStrategy` (`PORTAL_MULTI_QUERY`); `src/backend/utils/mmgr/portalmem.c`, `MarkPortalActive`.
+pub fn write_spent_portal(out: &mut Vec<u8>, portal: &[u8]) {
+    let own = OWN_NAME.as_bytes();
+    push_raw(out, b'C', &[b"P", portal, b"\0"]);
+    push_raw(out, b'P', &[own, b"\0DEALLOCATE ", own, b"\0\0\0"]);
+    push_raw(out, b'B', &[portal, b"\0", own, b"\0\0\0\0\0\0\0"]);
+    push_raw(out, b'E', &[portal, b"\0\0\0\0\0"]);
 }
 
 /// An `ErrorResponse` of chronoguard's own.

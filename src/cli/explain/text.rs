@@ -207,6 +207,7 @@ fn verb(statement: &Explained) -> String {
     match &statement.verb {
         Verb::Prepare(name) => format!(": PREPARE {}, judged when it is executed", quote_ident(name)),
         Verb::Execute { name, .. } => format!(": EXECUTE {}, does what was prepared", quote_ident(name)),
+        Verb::Fetch(name) => format!(": FETCH from {}", quote_ident(name)),
         Verb::Explain => ": EXPLAIN".to_owned(),
         Verb::ChangesNames if statement.writes.is_empty() => ": may change what names mean".to_owned(),
         _ => String::new(),

@@ -1,6 +1,6 @@
 //! The clauses of a write, token by token.
 
-use super::{Frame, Input, Locator, Tok, With, item};
+use super::{Input, Locator, Tok, item};
 use crate::sql::{
     lex::Kind,
     name,
@@ -64,7 +64,7 @@ impl Locator<'_> {
         }
         match &mut open.phase {
             Phase::InsertBody { started, joins, no_condition } => match word {
-                Word::With if !*started => self.frames.push(Frame::With { state: With::Name, main: None }),
+                Word::With if !*started => self.with(None),
                 Word::Select | Word::Values | Word::Table => *started = true,
                 Word::Cross | Word::Natural => *no_condition = true,
                 Word::Join => *joins += usize::from(!std::mem::take(no_condition)),

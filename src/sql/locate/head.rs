@@ -1,6 +1,6 @@
 //! The head of a write, up to where its clauses begin: target, alias, column list.
 
-use super::{Frame, Input, Locator, Purpose, Tok, With, blank_write, clause::Phase};
+use super::{Frame, Input, Locator, Purpose, Tok, blank_write, clause::Phase};
 use crate::sql::{
     lex::Kind,
     word::Word,
@@ -23,7 +23,7 @@ impl Locator<'_> {
         }
         self.push_write(write, Phase::InsertBody { started: false, joins: 0, no_condition: false });
         if self.input.next_is(Word::With) {
-            self.frames.push(Frame::With { state: With::Name, main: None });
+            self.with(None);
         }
     }
 

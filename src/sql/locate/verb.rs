@@ -73,6 +73,7 @@ impl Locator<'_> {
                 self.input.next_name().map_or(Verb::Plain, Verb::Release)
             }
             Word::Deallocate => self.deallocate(),
+            Word::Fetch => self.fetch(),
             Word::Discard if self.input.peek_is(Word::All) => {
                 if let Some(current) = &mut self.current {
                     current.changes_names = true;
@@ -120,6 +121,15 @@ impl Locator<'_> {
             return Verb::Deallocate(None);
         }
         self.input.next_name().map_or(Verb::Plain, |name| Verb::Deallocate(Some(name)))
+    }
+
+    /// After `FETCH`: whatever the direction, the name of the cursor is last.
+    fn fetch(&mut self) -> Verb {
+        let mut last = None;
+        while let Some(tok) = self.input.next_if(|t| !t.is(b';')) {
+            last = Some(tok);
+        }
+        last.and_then(|tok| self.input.name(tok)).map_or(Verb::Plain, Verb::Fetch)
     }
 
     /// After `SET` or `RESET`.

@@ -25,20 +25,46 @@ fn where_the_guard_goes() {
         ("WITH x AS (UPDATE t SET a=1) SELECT 1", "WITH x AS (UPDATE t SET a=1 RETURNING g) SELECT 1"),
         (
             "WITH x AS (UPDATE t SET a=1 RETURNING 1, f(b), id) SELECT 1",
-            "WITH x AS (UPDATE t SET a=1 RETURNING 1, f(b), CASE WHEN (g) IS NULL THEN (id) ELSE (id) END AS id) SELECT 1",
+            "WITH cg_x(c1,c2,c3,cg) AS (UPDATE t SET a=1 RETURNING 1, f(b), id, g), \
+             x AS NOT MATERIALIZED (SELECT c1 AS \"?column?\", c2 AS f, c3 AS id FROM cg_x) SELECT 1",
         ),
         (
             "WITH x AS (UPDATE t SET a=1 RETURNING f(b), b IS NULL AS \"N\") SELECT 1",
-            "WITH x AS (UPDATE t SET a=1 RETURNING f(b), CASE WHEN (g) IS NULL THEN (b IS NULL) ELSE (b IS NULL) END AS \"N\") SELECT 1",
+            "WITH cg_x(c1,c2,cg) AS (UPDATE t SET a=1 RETURNING f(b), b IS NULL AS \"N\", g), \
+             x AS NOT MATERIALIZED (SELECT c1 AS f, c2 AS \"N\" FROM cg_x) SELECT 1",
         ),
         (
             "WITH x AS (UPDATE t SET a=1 RETURNING 1) SELECT 1",
-            "WITH x AS (UPDATE t SET a=1 RETURNING CASE WHEN (g) IS NULL THEN (1) ELSE (1) END AS \"?column?\") SELECT 1",
+            "WITH cg_x(c1,cg) AS (UPDATE t SET a=1 RETURNING 1, g), x AS NOT MATERIALIZED (SELECT c1 AS \"?column?\" FROM cg_x) SELECT 1",
         ),
         (
             "WITH x AS (INSERT INTO t AS \"R\" VALUES (1) RETURNING *) SELECT 1",
-            "WITH x AS (INSERT INTO t AS \"R\" VALUES (1) RETURNING \"R\".id, CASE WHEN (g) IS NULL THEN (\"R\".\"We\"\"ird\") \
-             ELSE (\"R\".\"We\"\"ird\") END AS \"We\"\"ird\") SELECT 1",
+            "WITH cg_x(c1,c2,cg) AS (INSERT INTO t AS \"R\" VALUES (1) RETURNING \"R\".id, \"R\".\"We\"\"ird\", g), \
+             x AS NOT MATERIALIZED (SELECT c1 AS id, c2 AS \"We\"\"ird\" FROM cg_x) SELECT 1",
+        ),
+        (
+            "WITH RECURSIVE x (\"A\", b /* , */) AS MATERIALIZED (UPDATE t SET a=1 RETURNING a IS NULL, id, c) , y AS (SELECT 1) TABLE x",
+            "WITH RECURSIVE cg_x(c1,c2,c3,cg) AS MATERIALIZED (UPDATE t SET a=1 RETURNING a IS NULL, id, c, g), \
+             x (\"A\", b /* , */) AS NOT MATERIALIZED (SELECT c1, c2 AS id, c3 AS c FROM cg_x) , y AS (SELECT 1) TABLE x",
+        ),
+        (
+            "WITH x AS (UPDATE t SET a=1 RETURNING id), y AS (WITH \"Z\" AS (UPDATE t SET a=2 RETURNING id) UPDATE t SET a=3 RETURNING id) TABLE y",
+            "WITH cg_x(c1,cg) AS (UPDATE t SET a=1 RETURNING id, g), x AS NOT MATERIALIZED (SELECT c1 AS id FROM cg_x), \
+             cg_y(c1,cg) AS (WITH \"cg_Z\"(c1,cg) AS (UPDATE t SET a=2 RETURNING id, g), \"Z\" AS NOT MATERIALIZED (SELECT c1 AS id FROM \"cg_Z\") \
+             UPDATE t SET a=3 RETURNING id, g), y AS NOT MATERIALIZED (SELECT c1 AS id FROM cg_y) TABLE y",
+        ),
+        // Where a column has no certain name, a `*` is of more than one relation, or our name is taken, one item carries the guard.
+        (
+            "WITH x AS (UPDATE t SET a=1 RETURNING a IS NULL, id) SELECT 1",
+            "WITH x AS (UPDATE t SET a=1 RETURNING a IS NULL, CASE WHEN (g) IS NULL THEN (id) ELSE (id) END AS id) SELECT 1",
+        ),
+        (
+            "WITH x AS (UPDATE t SET a=1 FROM u RETURNING *, t.id) SELECT 1",
+            "WITH x AS (UPDATE t SET a=1 FROM u RETURNING *, CASE WHEN (g) IS NULL THEN (t.id) ELSE (t.id) END AS id) SELECT 1",
+        ),
+        (
+            "WITH x AS (UPDATE t SET a=1 RETURNING id) SELECT 1 FROM CG_X",
+            "WITH x AS (UPDATE t SET a=1 RETURNING CASE WHEN (g) IS NULL THEN (id) ELSE (id) END AS id) SELECT 1 FROM CG_X",
         ),
         (
             "COPY (UPDATE t SET a=1 FROM u RETURNING t.*, u.a b) TO STDOUT",
@@ -51,7 +77,8 @@ fn where_the_guard_goes() {
         ),
         (
             "INSERT INTO t WITH x AS (INSERT INTO u VALUES (1) RETURNING b) SELECT * FROM x RETURNING a",
-            "INSERT INTO t WITH x AS (INSERT INTO u VALUES (1) RETURNING CASE WHEN (g) IS NULL THEN (b) ELSE (b) END AS b) SELECT * FROM x RETURNING a, g",
+            "INSERT INTO t WITH cg_x(c1,cg) AS (INSERT INTO u VALUES (1) RETURNING b, g), x AS NOT MATERIALIZED (SELECT c1 AS b FROM cg_x) \
+             SELECT * FROM x RETURNING a, g",
         ),
     ] {
         assert_eq!(guarded(text).as_deref(), Ok(want), "{text}");

@@ -4,7 +4,7 @@ use super::{BAD, GOOD, INSERT};
 use crate::harness::{
     Bind, Guarded, Stage, fe,
     guarded::assert_usable,
-    same_as_direct, same_but_for_origins, same_when_guarded,
+    same_as_direct, same_when_guarded,
     stage::RULES,
     talk::{error, tags},
 };
@@ -78,7 +78,7 @@ fn each_exchange_apart_with_flush() {
 
 #[test]
 fn describe_before_and_after() {
-    same_but_for_origins(|stage| {
+    same_when_guarded(|stage| {
         let mut a = stage.login("a");
         for (n, sql) in [
             "INSERT INTO ex (id, created_at, started_at) VALUES ($1, '2026-03-02', '2026-03-01')",
@@ -113,7 +113,7 @@ fn describe_before_and_after() {
 fn result_formats() {
     let returning =
         "INSERT INTO ex (id, note, started_at) VALUES ($1, 'n', '2026-03-01') RETURNING id, note, started_at";
-    same_but_for_origins(|stage| {
+    same_when_guarded(|stage| {
         let mut a = stage.login("a");
         let mut id = 300;
         for sql in [

@@ -1,5 +1,6 @@
 //! What a client sees through the proxy in observe mode is, byte for byte, what PostgreSQL sends: whole dialogues are played on both.
 
+mod accepted;
 mod copy;
 mod extended;
 mod pipelines;

@@ -48,8 +48,23 @@ fn a_limit_on_a_write_without_returning() {
                 fe::execute("", 1),
             ]);
         }
-        // Not here: a second Execute of a portal that is through. The server refuses it (55000); with a guard the portal holds rows, so it answers
-        // `INSERT 0 0`. Nothing is written twice either way.
+        // A portal that is through is not run again.
+        for portal in ["", "named"] {
+            a.pipeline(&[
+                fe::bind(portal, "s", &["20", "2026-03-02", "2026-03-01"]),
+                fe::execute(portal, 0),
+                fe::execute(portal, 0),
+                fe::execute(portal, 0),
+            ]);
+        }
+        a.query("BEGIN");
+        a.pipeline(&[fe::bind("p", "s", &["21", "2026-03-02", "2026-03-01"]), fe::execute("p", 1)]);
+        a.pipeline(&[fe::close_portal("p"), fe::bind("p", "s", &["22", "2026-03-02", "2026-03-01"])]);
+        a.pipeline(&[fe::execute("p", 1)]);
+        a.pipeline(&[fe::execute("p", 1), fe::bind("", "s", &["23", "2026-03-02", "2026-03-01"])]);
+        a.pipeline(&[fe::execute("p", 1)]);
+        a.query("ROLLBACK");
+        a.query("SELECT name FROM pg_prepared_statements");
     });
 }
 
@@ -93,8 +108,16 @@ fn a_limit_on_a_write_with_returning() {
         a.query("BEGIN");
         a.pipeline(&[fe::parse("", insert), Bind::new("p", "").text("870").results(&[1]).build(), fe::execute("p", 2)]);
         a.pipeline(&[fe::execute("p", 2)]);
-        // Not here: SQL's FETCH from a portal of the protocol, which shows the guard's column.
+        // SQL reads from a portal of the protocol too.
+        a.query("FETCH 2 FROM p; SELECT 1");
         a.query("CLOSE p");
+        a.pipeline(&[fe::parse("", insert), fe::bind("Mixed", "", &["880"])]);
+        a.query("FETCH FORWARD 2 IN \"Mixed\"");
+        a.query("MOVE 1 FROM \"Mixed\"");
+        a.send(&fe::extended("fetch all \"Mixed\" -- the rest", &[]));
+        a.ready();
+        a.query("FETCH 1 FROM \"Mixed\"");
+        a.query("FETCH 1 FROM nowhere");
         a.query("COMMIT");
     });
 }

@@ -1,7 +1,7 @@
 //! The simple query protocol.
 
 use super::{BAD, GOOD};
-use crate::harness::{fe, same_as_direct, same_but_for_origins, same_when_guarded};
+use crate::harness::{fe, same_as_direct, same_when_guarded};
 
 #[test]
 fn reads_and_empty_queries() {
@@ -81,7 +81,7 @@ fn writes_good_and_bad() {
 
 #[test]
 fn writes_in_ctes() {
-    same_but_for_origins(|stage| {
+    same_when_guarded(|stage| {
         let mut a = stage.login("a");
         for sql in [
             "WITH w AS (INSERT INTO ex (id, created_at, started_at) VALUES (140, '2026-03-02', '2026-03-01') RETURNING *) SELECT id, started_at FROM w",

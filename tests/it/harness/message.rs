@@ -89,9 +89,6 @@ impl Message {
                 while at < body.len() {
                     at += body[at..].iter().position(|b| *b == 0).expect("name ends") + 1;
                     oids.mask(&mut body[at..at + 4]);
-                    if oids.hide_origins {
-                        body[at..at + 6].fill(0);
-                    }
                     oids.mask(&mut body[at + 6..at + 10]);
                     at += 18;
                 }
@@ -104,17 +101,12 @@ impl Message {
 }
 
 /// Numbers user-created OIDs in the order in which they appear.
+#[derive(Default)]
 pub struct OidNames {
     seen: Vec<u32>,
-    hide_origins: bool,
 }
 
 impl OidNames {
-    /// With `hide_origins` tables and attribute numbers of result columns are not compared.
-    pub fn new(hide_origins: bool) -> Self {
-        Self { seen: Vec::new(), hide_origins }
-    }
-
     fn mask(&mut self, oid: &mut [u8]) {
         let value = u32::from_be_bytes(oid.try_into().unwrap());
         if value < 16_384 {

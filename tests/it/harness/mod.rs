@@ -17,5 +17,5 @@ pub use fe::Bind;
 pub use guarded::Guarded;
 pub use message::Message;
 pub use proxy::Proxy;
-pub use stage::{Stage, same_as_direct, same_but_for_origins, same_when_guarded};
+pub use stage::{Stage, same_as_direct, same_when_guarded};
 pub use talk::Talk;

@@ -1,6 +1,6 @@
 //! Plays one script directly and through the proxy, on equal databases, and compares every byte that came back and every row that landed.
 
-use std::{cell::Cell, net::SocketAddr};
+use std::net::SocketAddr;
 
 use super::{
     Proxy, Talk, cluster,
@@ -48,7 +48,6 @@ pub struct Stage {
     /// A fresh database.
     pub database: String,
     transcript: Transcript,
-    hide_origins: Cell<bool>,
 }
 
 impl Stage {
@@ -75,18 +74,6 @@ pub fn same_when_guarded(script: impl Fn(&Stage)) {
     compare(script, true);
 }
 
-/// As [`same_when_guarded`], but a result column may have lost its origin (table and attribute number in `RowDescription`): the guard of a write
-/// in a CTE is folded into one column of its `RETURNING`, which makes an expression of it.
-pub fn same_but_for_origins(script: impl Fn(&Stage)) {
-    compare(
-        |stage| {
-            stage.hide_origins.set(true);
-            script(stage);
-        },
-        true,
-    );
-}
-
 fn compare(script: impl Fn(&Stage), guarded: bool) {
     let direct = play(cluster().addr, &script);
     if std::env::var_os("CHRONOGUARD_IT_DIRECT").is_some() {
@@ -108,13 +95,19 @@ fn compare(script: impl Fn(&Stage), guarded: bool) {
     check("not guarding", &direct, &play(proxy.addr, &script));
 }
 
+/// The same exchange direct and through a guarding proxy, each on a database of its own.
+pub fn play_on_both<T>(exchange: impl Fn(&Stage) -> T) -> (T, T) {
+    let proxy = Proxy::start(RULES);
+    let stage = |addr| Stage { addr, database: cluster().database(), transcript: Transcript::default() };
+    (exchange(&stage(cluster().addr)), exchange(&stage(proxy.addr)))
+}
+
 /// Transcript and rows of one run.
 fn play(addr: SocketAddr, script: impl Fn(&Stage)) -> (Vec<Entry>, Vec<Vec<String>>) {
     let database = cluster().database();
-    let stage =
-        Stage { addr, database: database.clone(), transcript: Transcript::default(), hide_origins: Cell::new(false) };
+    let stage = Stage { addr, database: database.clone(), transcript: Transcript::default() };
     script(&stage);
-    let mut oids = OidNames::new(stage.hide_origins.get());
+    let mut oids = OidNames::default();
     let entries = stage.transcript.lock().unwrap().drain(..).map(|e| mask(e, &database, &mut oids)).collect();
     (entries, cluster().direct(&database).rows(LANDED))
 }

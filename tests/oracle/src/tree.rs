@@ -45,6 +45,8 @@ pub struct Found {
     pub location: i64,
     /// Above it: in a `WITH`.
     pub in_with: bool,
+    /// It is the body of an entry of a `WITH` list: the entry's name and how many columns it lists.
+    pub entry: Option<(String, usize)>,
 }
 
 const WRITES: &[&str] = &["InsertStmt", "UpdateStmt", "MergeStmt", "CopyStmt"];
@@ -54,6 +56,13 @@ const CLOSED: &[&str] = &["CreateFunctionStmt", "RuleStmt", "CreateTrigStmt", "D
 pub fn writes(tree: &Value) -> Vec<Found> {
     let mut found = Vec::new();
     walk(tree, &mut String::new(), false, &mut found);
+    for write in &mut found {
+        let entry = write.pointer.rsplit_once("/ctequery/node/").filter(|(_, kind)| *kind == write.kind);
+        write.entry = entry.and_then(|(entry, _)| tree.pointer(entry)).map(|entry| {
+            let columns = entry["aliascolnames"].as_array().map_or(0, Vec::len);
+            (entry["ctename"].as_str().unwrap_or_default().to_owned(), columns)
+        });
+    }
     found.sort_by_key(|f| f.location);
     found
 }
@@ -78,7 +87,7 @@ fn walk(tree: &Value, pointer: &mut String, in_with: bool, found: &mut Vec<Found
                     && (*kind != "CopyStmt" || child["is_from"] == true)
                 {
                     let location = child["relation"]["location"].as_i64().unwrap_or_default();
-                    found.push(Found { kind, pointer: pointer.clone(), location, in_with });
+                    found.push(Found { kind, pointer: pointer.clone(), location, in_with, entry: None });
                 }
                 walk(child, pointer, in_with || key == "CommonTableExpr", found);
                 pointer.truncate(length);
