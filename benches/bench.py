@@ -5,7 +5,8 @@ Needs PostgreSQL's server binaries, pgbench, haproxy and pgbouncer (Debian: post
 
 Every run is a few seconds of pgbench over TCP on loopback. Runs are interleaved (A B C A B C ...) and medians are taken, so that a noisy
 machine hits all of them alike: believe ratios, not figures. The CPU time is that of the relay process alone, all its threads
-(utime + stime of /proc/PID/stat), divided by the transactions of the run. p50 and p99 come from pgbench's log of each transaction.
+(utime + stime of /proc/PID/stat), divided by the transactions of the run. p50 and p99 come from pgbench's log of each transaction; in the last
+table from benches/latency.rs, a client that runs one statement of each kind in turn on connections side by side, so that noise hits all alike.
 
     benches/bench.py                 about 9 minutes
     benches/bench.py --quick         about 1 minute, to see that it works
@@ -110,9 +111,11 @@ def main():
         try:
             bench.start({s[2] for s in scenarios})
             results = bench.measure(scenarios, clients)
+            latencies = bench.latencies(scenarios)
         finally:
             bench.stop()
     report(results, scenarios, clients, options)
+    report_latencies(latencies)
 
 
 class Bench:
@@ -231,6 +234,27 @@ class Bench:
         progress("")
         return results
 
+    def latencies(self, scenarios):
+        """p50 and p99 of the prepared statements, one of each in turn."""
+        measured = [s for s in scenarios if s[3] == "prepared"]
+        if not measured:
+            return []
+        progress("latency client")
+        self.psql(self.relays["direct"][0], "TRUNCATE free, guarded, checked, triggered; CHECKPOINT")
+        arguments = []
+        for name, script, relay, _, _ in measured:
+            if script == READ:
+                sql = "SELECT v FROM items WHERE id = 1 + $1::float8::int % 100000"
+            else:
+                sql = script.splitlines()[-1].rstrip(";").replace(":a", "$1::float8").replace(":b", "$1::float8 + 10").replace(":c", "$1::float8 + 20")
+            arguments += [name, f"postgresql://postgres@127.0.0.1:{self.relays[relay][0]}/postgres", sql]
+        rounds = str(max(1_000, round(self.options.seconds * self.options.rounds * 500)))
+        done = subprocess.run(
+            ["cargo", "bench", "--quiet", "--bench", "latency", "--", rounds, *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
+        )
+        progress("")
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
     def run_once(self, scenario, count):
         _, script, relay, protocol, _ = scenario
         port, pid = self.relays[relay]
@@ -282,6 +306,22 @@ def report(results, scenarios, clients, options):
     bars(median, clients)
 
 
+def report_latencies(lines):
+    """The latency client's table, and what was set as the bar."""
+    if not lines:
+        return
+    p50 = {name: int(micros) for name, micros, _ in lines}
+    base = {name: against for name, _, _, _, against in SCENARIOS}
+    width = max(len(name) for name in p50)
+    print(f"\none statement of each in turn, 1 client\n{'what':<{width}}  {'p50 us':>7}  {'+p50':>6}  {'p99 us':>7}")
+    for name, micros, p99 in lines:
+        more = f"{int(micros) - p50[base[name]]:+}" if base[name] in p50 else ""
+        print(f"{name:<{width}}  {micros:>7}  {more:>6}  {p99:>7}")
+    guarded, free = p50.get("insert prepared: chronoguard, guarded"), p50.get("insert prepared: chronoguard, no rule")
+    if guarded and free:
+        judge("guarded prepared write over the unguarded one, p50 in us", guarded - free, 15, False)
+
+
 def bars(median, clients):
     """What has been set as the bar for each figure, and whether it is reached here."""
     for count in clients:
@@ -289,10 +329,6 @@ def bars(median, clients):
         if ours and theirs:
             judge(f"{count} clients: pass-through throughput against PgBouncer", ours["tps"] / theirs["tps"], 0.9, True)
             judge(f"{count} clients: pass-through CPU against PgBouncer", ours["cpu"] / theirs["cpu"], 1.2, False)
-        guarded = median.get(("insert prepared: chronoguard, guarded", count))
-        free = median.get(("insert prepared: chronoguard, no rule", count))
-        if guarded and free and count == 1:
-            judge("1 client: guarded prepared write over the unguarded one, p50 in us", guarded["p50"] - free["p50"], 15, False)
 
 
 def judge(what, value, bar, at_least):

@@ -124,11 +124,15 @@ fn sessions_bytes_and_cancel_requests() {
     assert_eq!(samples.sum("session_errors_total", &[]), 0.0, "ordinary ends are no errors");
 }
 
-/// Lines of the violation log.
-fn violations(proxy: &Proxy) -> Vec<Value> {
-    let log = proxy.log();
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter(|line| line["target"] == "chronoguard::violation").collect()
+/// The lines of the violation log, when there are that many.
+fn violations(proxy: &Proxy, count: usize) -> Vec<Value> {
+    let of = |log: &str| -> Vec<Value> {
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["target"] == "chronoguard::violation").collect()
+    };
+    let logged = of(&proxy.await_log(|log| of(log).len() >= count));
+    assert_eq!(logged.len(), count, "{}", proxy.log());
+    logged
 }
 
 #[test]
@@ -147,8 +151,7 @@ fn a_violation_is_logged_with_all_that_the_contract_names() {
     let (status, body) = http(proxy.admin, "GET", "/api/violations");
     assert_eq!(status, 200);
     let recent: Value = serde_json::from_str(&body).unwrap();
-    let logged = violations(&proxy);
-    assert_eq!(logged.len(), 1, "{}", proxy.log());
+    let logged = violations(&proxy, 1);
     for (place, found) in [("log", &logged[0]), ("api", &recent["violations"][0])] {
         assert_eq!(found["rule"], "ex_order", "{place}: {found}");
         assert_eq!(found["table"], "public.ex");
@@ -185,8 +188,7 @@ fn many_violations_of_one_statement_are_counted_one_by_one_and_logged_in_short()
     assert_eq!(samples.sum("rows_checked_total", &[]), 1_000.0);
     talk.terminate();
     proxy.await_metric("sessions", &[], 0.0);
-    let logged = violations(&proxy);
-    assert_eq!(logged.len(), 11, "{}", proxy.log());
+    let logged = violations(&proxy, 11);
     assert_eq!(logged[10]["left_out"], 990);
     assert_eq!(logged[10]["fingerprint"], logged[0]["fingerprint"]);
 }
@@ -245,7 +247,7 @@ fn sigterm_lets_sessions_finish_and_takes_no_new_ones() {
     assert!(proxy.alive());
     talk.terminate();
     until(|| !proxy.alive());
-    assert!(proxy.log().contains("stopped"), "{}", proxy.log());
+    proxy.await_log(|log| log.contains("stopped"));
     let landed = cluster().direct(&guarded.database).value("SELECT count(*) FROM ex WHERE id > 100");
     assert_eq!(landed, "2");
 }

@@ -70,6 +70,11 @@ fn where_the_guard_goes() {
             "COPY (UPDATE t SET a=1 FROM u RETURNING t.*, u.a b) TO STDOUT",
             "COPY (UPDATE t SET a=1 FROM u RETURNING t.*, CASE WHEN (g) IS NULL THEN (u.a) ELSE (u.a) END b) TO STDOUT",
         ),
+        (
+            "COPY (INSERT INTO t VALUES (1) RETURNING *) TO STDOUT",
+            "COPY (INSERT INTO t VALUES (1) RETURNING t.id, CASE WHEN (g) IS NULL THEN (t.\"We\"\"ird\") ELSE (t.\"We\"\"ird\") END AS \"We\"\"ird\") \
+             TO STDOUT",
+        ),
         ("COPY t FROM STDIN;", "COPY t FROM STDIN WHERE (g);"),
         (
             "COPY t FROM STDIN (FORMAT csv) WHERE a OR b",

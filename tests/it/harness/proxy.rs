@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{Talk, cluster::file, metrics};
@@ -96,6 +96,19 @@ impl Proxy {
     /// What it logged so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
+    }
+
+    /// Waits until the log holds what is wanted: its lines come by a thread of their own.
+    pub fn await_log(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let log = self.log();
+            if wanted(&log) {
+                return log;
+            }
+            assert!(Instant::now() < deadline, "never logged:\n{log}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// It still runs.

@@ -31,11 +31,7 @@ fn a_column_dropped_between_two_statements() {
     talk.send(&fe::extended("INSERT INTO ex (id, created_at) VALUES (121, '2026-03-01') RETURNING id", &[]));
     assert_eq!(tags(&talk.ready()), "12TDCZ");
     assert_eq!(guarded.landed_ids(), "102 110 111 120 121");
-    assert!(
-        guarded.proxy.log().to_lowercase().contains("guard broke"),
-        "it is said in the log:\n{}",
-        guarded.proxy.log()
-    );
+    guarded.proxy.await_log(|log| log.to_lowercase().contains("guard broke"));
 }
 
 #[test]
