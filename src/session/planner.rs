@@ -15,7 +15,7 @@ use crate::{
     plan::{StatementPlan, Surroundings, plan_statement},
     rules::set::{RuleSet, TableRules},
     sql::{
-        cache::TextCache,
+        cache::{Sightings, TextCache},
         locate::locate,
         splice::{Edit, splice_at},
         write::{Statement, Target, Verb},
@@ -27,11 +27,15 @@ const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// The plans of texts seen lately, shared by all sessions.
 #[derive(Debug)]
-pub struct PlanCache(TextCache<PlanParts>);
+pub struct PlanCache {
+    plans: TextCache<PlanParts>,
+    /// A plan is kept when its text comes for the second time.
+    seen: Sightings,
+}
 
 impl Default for PlanCache {
     fn default() -> Self {
-        Self(TextCache::new(CACHE_BYTES))
+        Self { plans: TextCache::new(CACHE_BYTES), seen: Sightings::default() }
     }
 }
 
@@ -131,9 +135,10 @@ impl Exchange {
             edits,
         };
         let made = Arc::new(made);
-        if made.is_lasting() && self.ascii_safe && self.utf8 {
+        let kept = &self.context.plans;
+        if made.is_lasting() && self.ascii_safe && self.utf8 && kept.seen.again(&text[located.body.clone()]) {
             let weight = made.weight();
-            self.context.plans.0.insert(text, self.lex, &located, Arc::clone(&made), weight);
+            kept.plans.insert(text, self.lex, &located, Arc::clone(&made), weight);
         }
         match made.concerns {
             true => self.ready(text, base, &made, None),
@@ -166,7 +171,7 @@ impl Exchange {
         if !self.ascii_safe || !self.utf8 || self.second_run.is_some() || self.context.breakers.any_open() {
             return None;
         }
-        let (base, kept) = self.context.plans.0.get(text, self.lex)?;
+        let (base, kept) = self.context.plans.plans.get(text, self.lex)?;
         let same_names = |(key, resolved): &(NameKey, Arc<Resolved>)| {
             self.names.get(key).is_some_and(|known| Arc::ptr_eq(known, resolved))
         };

@@ -9,7 +9,15 @@
 //! Bounded in bytes, keys and the values' own weights counted. Two generations: what is used moves to the young one, and when that is half full the old one is dropped whole.
 //! So one-off texts push out what is no longer used and nothing else, without a list to keep in order.
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hasher as _},
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 
@@ -156,6 +164,30 @@ impl<V> TextCache<V> {
     }
 }
 
+/// Which texts were seen lately, roughly: most texts with literals never come again, and keeping them would cost more than reading them.
+#[derive(Debug)]
+pub struct Sightings(Box<[AtomicU64]>);
+
+/// Texts remembered, 8 bytes each.
+const SIGHTINGS: usize = 8_192;
+
+impl Default for Sightings {
+    fn default() -> Self {
+        Self(std::iter::repeat_with(AtomicU64::default).take(SIGHTINGS).collect())
+    }
+}
+
+impl Sightings {
+    /// Whether this was seen before, and was not forgotten since for another one.
+    pub fn again(&self, body: &[u8]) -> bool {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(body);
+        let hash = hasher.finish();
+        let slot = usize::try_from(hash % SIGHTINGS as u64).unwrap_or_default();
+        self.0[slot].swap(hash, Ordering::Relaxed) == hash
+    }
+}
+
 /// A text without what stands around its body.
 struct Cut {
     body: Range<usize>,
@@ -284,6 +316,16 @@ mod tests {
         assert!(!put(&cache, &format!("SELECT '{}'", "x".repeat(1 << 20)), SCS));
         cache.clear();
         assert!(cache.is_empty());
+    }
+
+    #[test]
+    fn a_text_is_seen_again_unless_others_came_between() {
+        let sightings = Sightings::default();
+        assert!(!sightings.again(b"SELECT 1"));
+        assert!(sightings.again(b"SELECT 1") && !sightings.again(b"SELECT 2"));
+        let again = (0..10 * SIGHTINGS).filter(|i| sightings.again(format!("SELECT '{i}'").as_bytes())).count();
+        assert_eq!(again, 0, "none of them came before");
+        assert!(!sightings.again(b"SELECT 1"), "10 others for each place");
     }
 
     #[test]
