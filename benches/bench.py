@@ -105,6 +105,7 @@ def main():
         options.seconds, options.rounds = 10, 5
     clients = [int(c) for c in options.clients.split(",")]
     scenarios = [s for s in SCENARIOS if options.only in s[0]]
+    run(["cargo", "bench", "--quiet", "--bench", "latency", "--no-run"], cwd=ROOT, stderr=subprocess.PIPE)
     with tempfile.TemporaryDirectory(prefix="chronoguard-bench-") as directory:
         os.chmod(directory, 0o755)
         bench = Bench(pathlib.Path(directory), options)

@@ -37,9 +37,8 @@ impl Measured {
         Ok(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// The share of the executions that took no longer, in microseconds.
-    fn quantile(&mut self, percent: usize) -> u64 {
-        self.nanos.sort_unstable();
+    /// What that share of the sorted executions did not exceed, in microseconds.
+    fn quantile(&self, percent: usize) -> u64 {
         self.nanos.get(self.nanos.len() * percent / 100).copied().unwrap_or_default() / 1_000
     }
 }
@@ -63,6 +62,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     for one in &mut all {
+        one.nanos.sort_unstable();
         println!("{}\t{}\t{}", one.name, one.quantile(50), one.quantile(99));
     }
     Ok(())
