@@ -37,7 +37,9 @@ pub(super) fn judge(rule: &Rule, near_now: &NearNow, row: &Row<'_>) -> Result<Ju
 
 fn beyond(time: &Time, seconds: &str, clock: &str, span: Span, future: bool) -> String {
     let (sign, compare) = if future { ("+", ">") } else { ("-", "<") };
-    if time.shape == Shape::Instant && span.nanos.is_multiple_of(1_000) {
+    // Up to PostgreSQL 14 the seconds of an interval are an `int4`.
+    let plain = span.nanos.is_multiple_of(1_000) && span.nanos / 1_000_000_000 <= u64::from(i32::MAX.unsigned_abs());
+    if time.shape == Shape::Instant && plain {
         // The clock is far from the ends of the range: this cannot overflow, and costs less than numeric.
         let limit = op(clock, sign, &format!("interval '{} s'", seconds_constant(span.nanos)));
         return op(&time.sql, compare, &format!("({limit})"));
