@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use super::{Error, Exit, Outcome};
 use crate::rules::{
     diagnostic::{Code, Diagnostic, tally, to_json, to_sarif, to_text},
+    lint,
     load::{Inspected, inspect},
 };
 
@@ -40,10 +41,11 @@ enum Format {
 pub(super) fn check(arguments: Arguments) -> Outcome {
     let Inspected { set, mut diagnostics, counts, sources } = inspect(&arguments.paths);
     let asked = arguments.database.as_deref().map_or(Ok(Vec::new()), |url| database::check(url, &set, &sources));
+    diagnostics.extend(lint::exemptions(&set, jiff::Timestamp::now()));
     if let Ok(found) = &asked {
         diagnostics.extend(found.iter().cloned());
-        sources.arrange(&mut diagnostics);
     }
+    sources.arrange(&mut diagnostics);
     let output = match arguments.format {
         Format::Text => to_text(&diagnostics, counts),
         Format::Json => pretty(&to_json(&diagnostics, counts))?,

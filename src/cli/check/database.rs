@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use tokio_postgres::{Client, error::ErrorPosition};
 
-use super::judge::{self, Words};
+use super::judge;
 use crate::{
     catalog::{
         facts::{QualifiedName, RelationFacts},
@@ -17,7 +17,7 @@ use crate::{
     rules::{
         diagnostic::{Code, Diagnostic},
         set::{Condition, Kind, Parent, Place, Rule, RuleSet, TableRules},
-        sources::Sources,
+        sources::{Sources, Words},
     },
 };
 

@@ -4,37 +4,11 @@ use crate::{
     catalog::facts::{ColumnFacts, RelationFacts},
     rules::{
         diagnostic::{Code, Diagnostic},
-        set::{Kind, Parent, Place, Rule, RuleSet, TableRules},
-        sources::Sources,
+        set::{Kind, Parent, Rule, TableRules},
+        sources::Words,
         time_columns,
     },
 };
-
-/// Where in the files the words of a rule stand.
-pub(super) struct Words<'a> {
-    sources: &'a Sources,
-    /// The places of all tables and rules.
-    starts: Vec<Place>,
-}
-
-impl<'a> Words<'a> {
-    pub(super) fn new(set: &RuleSet, sources: &'a Sources) -> Self {
-        let starts = set
-            .tables
-            .iter()
-            .flat_map(|t| std::iter::once(&t.place).chain(t.rules.iter().map(|r| &r.place)))
-            .cloned()
-            .collect();
-        Self { sources, starts }
-    }
-
-    /// The word where it first stands in the rule or table that starts at `from`.
-    pub(super) fn at(&self, from: &Place, word: &str) -> Place {
-        let behind = |p: &&Place| p.file == from.file && p.line > from.line;
-        let end = self.starts.iter().filter(behind).map(|p| p.line).min();
-        self.sources.word(from, end, word)
-    }
-}
 
 /// What a column can be to a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
