@@ -35,7 +35,10 @@ fn pair(earlier: &Rule, rule: &Rule) -> Option<Diagnostic> {
     if let Some(why) = pairs::contradiction(earlier, rule) {
         let message = format!("`{}` and `{}` contradict each other: {why}", earlier.name, rule.name);
         let d = Diagnostic::error(Code::ContradictoryRules, rule.place.clone(), message).over(&rule.name);
-        return Some(d.related(earlier.place.clone(), "the other rule is here"));
+        return Some(
+            d.help("remove one of them, or give them conditions that exclude each other")
+                .related(earlier.place.clone(), "the other rule is here"),
+        );
     }
     let (more, less) = if pairs::implies(earlier, rule) {
         (earlier, rule)

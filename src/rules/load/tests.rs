@@ -472,5 +472,5 @@ fn to_all_formats(inspected: &Inspected) {
     use crate::rules::diagnostic::{to_json, to_sarif, to_text};
     assert!(!to_text(&inspected.diagnostics, inspected.counts).is_empty());
     assert!(to_json(&inspected.diagnostics, inspected.counts).is_object());
-    assert!(to_sarif(&inspected.diagnostics).is_object());
+    crate::rules::diagnostic::tests::assert_valid_sarif(&to_sarif(&inspected.diagnostics));
 }
