@@ -71,8 +71,6 @@ pub enum Code {
     ContradictoryRules,
     /// Whatever violates the rule violates another one too.
     RedundantRule,
-    /// A `monotonic` rule that rejects hits ordinary code.
-    MonotonicRejects,
     /// A rule rejects, and no test names it.
     UntestedReject,
     /// An exemption that applies no longer.
@@ -103,7 +101,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for lists of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 31] = [
         Self::Unreadable,
         Self::YamlSyntax,
         Self::UnknownKey,
@@ -122,7 +120,6 @@ impl Code {
         Self::NonAscii,
         Self::ContradictoryRules,
         Self::RedundantRule,
-        Self::MonotonicRejects,
         Self::UntestedReject,
         Self::ExpiredExemption,
         Self::ExpiringExemption,
@@ -159,7 +156,6 @@ impl Code {
             Self::NonAscii => "non-ascii",
             Self::ContradictoryRules => "contradictory-rules",
             Self::RedundantRule => "redundant-rule",
-            Self::MonotonicRejects => "monotonic-rejects",
             Self::UntestedReject => "untested-reject",
             Self::ExpiredExemption => "expired-exemption",
             Self::ExpiringExemption => "expiring-exemption",
@@ -197,7 +193,6 @@ impl Code {
             Self::NonAscii => "Non-ASCII text can only guard sessions whose client_encoding is UTF8.",
             Self::ContradictoryRules => "Two rules of a table contradict each other.",
             Self::RedundantRule => "A rule finds nothing that another one does not find.",
-            Self::MonotonicRejects => "A monotonic rule that rejects also hits ordinary code.",
             Self::UntestedReject => "A rule rejects, and no test shows what.",
             Self::ExpiredExemption => "An exemption is over.",
             Self::ExpiringExemption => "An exemption ends within 14 days.",

@@ -9,19 +9,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     diagnostic::{Code, Diagnostic},
-    set::{Action, Exemption, Kind, Rule, RuleSet},
-    sources::Words,
+    set::{Action, Exemption, Rule, RuleSet},
 };
 
 /// An exemption that ends within this is near its end.
 const NOTICE: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// What is wrong with the rules, whenever and wherever they are used.
-pub fn rules(set: &RuleSet, words: &Words<'_>) -> Vec<Diagnostic> {
+pub fn rules(set: &RuleSet) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for table in &set.tables {
         for (number, rule) in table.rules.iter().enumerate() {
-            found.extend(late_clock(rule, words));
             for earlier in &table.rules[..number] {
                 found.extend(pair(earlier, rule));
             }
@@ -50,17 +48,6 @@ fn pair(earlier: &Rule, rule: &Rule) -> Option<Diagnostic> {
     let message = format!("whatever violates `{}` violates `{}` too", less.name, more.name);
     let d = Diagnostic::warning(Code::RedundantRule, less.place.clone(), message).over(&less.name);
     Some(d.help("remove it, or make it differ").related(more.place.clone(), "the other rule is here"))
-}
-
-/// `monotonic` that rejects.
-fn late_clock(rule: &Rule, words: &Words<'_>) -> Option<Diagnostic> {
-    if !matches!(rule.kind, Kind::Monotonic(_)) || rule.on_violation.strictest() != Action::Reject {
-        return None;
-    }
-    let message = "`monotonic` rejects, which also hits ordinary code: `now()` is the start of the transaction, and one that waited for the row's \
-                   lock writes an older one";
-    let d = Diagnostic::warning(Code::MonotonicRejects, words.at(&rule.place, "monotonic"), message).over("monotonic");
-    Some(d.help("write clock_timestamp(), or GREATEST(the column, now()); or let the rule warn"))
 }
 
 /// Rules that reject and are named by no test.

@@ -16,7 +16,7 @@ use super::{
     file::{self, FileRules},
     lint,
     set::{Place, RuleSet, TableRules},
-    sources::{Sources, Words},
+    sources::Sources,
     yaml,
 };
 
@@ -163,7 +163,7 @@ impl Reading {
             rules: self.tables.iter().map(|t| t.rules.len()).sum(),
         };
         let set = RuleSet { tables: file::shared(self.tables), hash: self.hash.finish(), ..RuleSet::default() };
-        self.diagnostics.extend(lint::rules(&set, &Words::new(&set, &self.sources)));
+        self.diagnostics.extend(lint::rules(&set));
         self.sources.arrange(&mut self.diagnostics);
         Inspected { set, diagnostics: self.diagnostics, counts, sources: self.sources }
     }

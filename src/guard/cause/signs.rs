@@ -169,7 +169,8 @@ fn default_after_explicit(look: &Look<'_>) -> Option<Evidence> {
         _ => return None,
     };
     let default = shortened(look.clock_default(omitted)?);
-    look.written(given).then(|| Evidence {
+    // The row that an ON CONFLICT met has a value of its own.
+    (look.new_row() && look.written(given)).then(|| Evidence {
         cause: Cause::DefaultAfterExplicit,
         text: format!("{omitted} is not in the column list, its default is {default}"),
         hint: format!("{omitted} was not in the column list and took DEFAULT {default}; set it to {given}."),
