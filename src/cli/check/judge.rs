@@ -42,14 +42,13 @@ pub(super) fn rule(rule: &Rule, facts: &RelationFacts, role: &str, words: &Words
     judge.types();
     judge.unit();
     match &rule.kind {
-        Kind::Order(r) => judge.zones(r.columns.iter().filter_map(|c| facts.column(c)).map(Class::of)),
+        Kind::Order(r) => judge.zones(r.columns.iter().filter_map(|c| facts.column(c)), None),
         Kind::Duration(r) => {
             judge.stored_duration(&r.column);
-            judge.zones([&r.start, &r.end].into_iter().filter_map(|c| facts.column(c)).map(Class::of));
+            judge.zones([&r.start, &r.end].into_iter().filter_map(|c| facts.column(c)), None);
         }
         Kind::NearNow(r) => {
-            let columns = r.columns.iter().filter_map(|c| facts.column(c)).map(Class::of);
-            judge.zones(columns.chain([Class::Instant]));
+            judge.zones(r.columns.iter().filter_map(|c| facts.column(c)), Some("the server's clock"));
         }
         Kind::Parent(r) => judge.parent(r),
         // Its bounds are read in UTC where there is no zone.
@@ -243,19 +242,17 @@ impl Judge<'_> {
         }
     }
 
-    /// Times with and without a zone meet.
-    fn zones(&mut self, classes: impl Iterator<Item = Class>) {
-        let classes: Vec<Class> = classes.collect();
-        let mixed =
-            classes.contains(&Class::Wall) && classes.iter().any(|c| matches!(c, Class::Instant | Class::Number));
-        if mixed && self.rule.timezone.is_none() {
-            let message =
-                "compares `timestamp` or `date` with points in time, and names no zone to read them in".to_owned();
-            let d = self.warning(Code::MissingTimezone, self.rule.kind.as_str(), message);
-            self.found.push(d.help(
-                "add `timezone: UTC`, or whatever zone the application writes; without it the rule is not judged",
-            ));
-        }
+    /// Times with and without a zone meet; `instant` is one that is no column.
+    fn zones<'c>(&mut self, columns: impl Iterator<Item = &'c ColumnFacts>, instant: Option<&str>) {
+        let columns: Vec<&ColumnFacts> = columns.collect();
+        let find = |classes: &[Class]| columns.iter().find(|column| classes.contains(&Class::of(column)));
+        let named = |column: &&ColumnFacts| format!("`{}` ({})", column.name, column.type_name);
+        let other = find(&[Class::Instant, Class::Number]).map(named).or(instant.map(str::to_owned));
+        let (Some(wall), Some(other), None) = (find(&[Class::Wall]), other, &self.rule.timezone) else { return };
+        let message = format!("{} has no time zone and is compared with {other}", named(wall));
+        let d = self.warning(Code::MissingTimezone, &wall.name, message);
+        let help = "add `timezone: UTC`, or whatever zone the application writes; without it the rule is not judged";
+        self.found.push(d.help(help));
     }
 
     fn parent(&mut self, parent: &Parent) {
@@ -282,8 +279,7 @@ impl Judge<'_> {
         }
         for (own, column) in parent.not_reused.iter().chain(&parent.not_before) {
             self.time(facts, column, own);
-            let classes = [self.facts.column(own), facts.column(column)];
-            self.zones(classes.into_iter().flatten().map(Class::of));
+            self.zones([self.facts.column(own), facts.column(column)].into_iter().flatten(), None);
         }
         if facts.row_security {
             let message = format!("`{name}` has row-level security for this role, which hides parents from the rule");

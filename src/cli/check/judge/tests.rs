@@ -96,8 +96,8 @@ fn what_does_not_fit_is_named_at_its_place() {
         ("order: [created_at, start_at]", vec!["5:35 unknown-column"]),
         ("order: [created_at, status]", vec!["5:35 column-type"]),
         ("order: [created_at, start_ts]", vec!["5:35 missing-unit"]),
-        ("order: [created_at, started_at]", vec!["5:15 missing-timezone"]),
-        ("near_now: {columns: [started_at], past: 5m}", vec!["5:15 missing-timezone"]),
+        ("order: [created_at, started_at]", vec!["5:35 missing-timezone"]),
+        ("near_now: {columns: [started_at], past: 5m}", vec!["5:36 missing-timezone"]),
         ("require: {not_null: [statu]}, when: Day > created", vec!["5:36 unknown-column", "5:57 unknown-column"]),
         (
             "duration: {column: status, start: created_at, end: took, unit: s}",
@@ -111,7 +111,7 @@ fn what_does_not_fit_is_named_at_its_place() {
         ("parent: {table: jobs, join: {job_id: id}, not_before: {created_at: ts}}", vec!["5:82 missing-unit"]),
         (
             "parent: {table: jobs, join: {job_id: id}, not_before: {started_at: created_at}}",
-            vec!["5:15 missing-timezone"],
+            vec!["5:70 missing-timezone"],
         ),
     ] {
         assert_eq!(found(rule), expected, "{rule}");
