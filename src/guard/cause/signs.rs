@@ -55,7 +55,8 @@ fn zero_sentinel(look: &Look<'_>) -> Option<Evidence> {
     let (case, offence) = (look.case, look.offence);
     let own = |column: Option<&str>| {
         let column = column?;
-        is_zero(look, case.moment(Source::Row, column)?).then(|| (column.to_owned(), case.value(Source::Row, column)))
+        let value = case.value(Source::Row, column);
+        is_zero(look, value, case.moment(Source::Row, column)?).then(|| (column.to_owned(), value))
     };
     let (column, value) = match (offence.fault, &case.rule.kind) {
         (Fault::Missing | Fault::Unexpected | Fault::False, _) => None,
@@ -64,8 +65,8 @@ fn zero_sentinel(look: &Look<'_>) -> Option<Evidence> {
         }
         (_, Kind::Parent(_)) => own(offence.column.as_deref()).or_else(|| {
             let (column, theirs) = look.pair()?;
-            let zero = is_zero(look, case.parents_moment(column, theirs)?);
-            zero.then(|| (look.of_parent(theirs), case.value(Source::Parent, theirs)))
+            let value = case.value(Source::Parent, theirs);
+            is_zero(look, value, case.parents_moment(column, theirs)?).then(|| (look.of_parent(theirs), value))
         }),
         _ => own(offence.column.as_deref()).or_else(|| own(offence.other.as_deref())),
     }?;
@@ -77,13 +78,11 @@ fn zero_sentinel(look: &Look<'_>) -> Option<Evidence> {
     })
 }
 
-/// The epoch; read in a zone, its local midnight.
-fn is_zero(look: &Look<'_>, moment: Moment) -> bool {
+/// Zero, the epoch, or for a time that was read in the rule's zone the epoch's midnight there.
+fn is_zero(look: &Look<'_>, value: &Value, moment: Moment) -> bool {
+    let zoned = look.case.rule.timezone.is_some() && matches!(value, Value::Instant(_));
     match moment {
-        Moment::Finite(0) => true,
-        Moment::Finite(nanos) => {
-            look.case.rule.timezone.is_some() && nanos.abs() <= WIDEST_ZONE && nanos % QUARTER_HOUR == 0
-        }
+        Moment::Finite(nanos) => nanos == 0 || zoned && nanos.abs() <= WIDEST_ZONE && nanos % QUARTER_HOUR == 0,
         _ => false,
     }
 }

@@ -18,6 +18,7 @@ tables:
       - {name: ordered, order: [created_at, started_at, completed_at]}
       - {name: strictly, order: [created_at, started_at], strict: true}
       - {name: local, order: [created_at, local_at], timezone: Europe/Berlin}
+      - {name: local_lasting, duration: {column: took, start: created_at, end: local_at, unit: s}, timezone: Europe/Berlin}
       - {name: numbers, order: [begin_us, end_us]}
       - {name: lasting, duration: {column: duration_us, start: begin_us, end: end_us, unit: us}}
       - {name: fresh, near_now: {columns: [created_at], past: 5m, future: 5s}}
@@ -38,6 +39,7 @@ fn executions() -> RelationFacts {
             ("end_us", "int8"),
             ("duration_us", "int8"),
             ("local_at", "timestamp"),
+            ("took", "interval"),
         ],
     );
     // Every rule judges every UPDATE.
@@ -240,7 +242,10 @@ fn zeros_and_factors() {
 #[test]
 fn the_epoch_of_a_zone() {
     expect("local", &format!("t{T}|t-3600"), &INSERTED, Cause::ZeroSentinel, "local_at is the epoch");
-    assert_eq!(diagnosed("ordered", &format!("t{T}|t-3600|"), &INSERTED).0, Cause::Other);
+    no_cause("ordered", &format!("t{T}|t-3600|"), &INSERTED);
+    // An hour is no zero.
+    no_cause("local_lasting", &format!("i3600|t{T}|t{}", T + 7), &INSERTED);
+    expect("local_lasting", &format!("i0|t{T}|t{}", T + 7), &INSERTED, Cause::ZeroSentinel, "took is 0");
 }
 
 #[test]
