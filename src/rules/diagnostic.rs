@@ -260,7 +260,7 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(code, place, message) }
     }
 
-    /// Nothing is loaded because of it.
+    /// It is more than a warning.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }

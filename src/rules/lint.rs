@@ -1,5 +1,5 @@
-//! Rules that load and should not be as they are: pairs that contradict or repeat each other, exemptions near their end, rejections that no
-//! test shows. No I/O.
+//! Rules that load and should not be as they are, for `chronoguard check`: pairs that contradict or repeat each other, exemptions near their end,
+//! rejections that no test shows. No I/O.
 
 mod pairs;
 

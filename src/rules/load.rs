@@ -14,7 +14,6 @@ use super::{
     diagnostic::{Code, Counts, Diagnostic, Severity},
     fields::Context,
     file::{self, FileRules},
-    lint,
     set::{Place, RuleSet, TableRules},
     sources::Sources,
     yaml,
@@ -157,14 +156,13 @@ impl Reading {
         self.duplicate_tables();
         self.duplicate_rules();
         self.unknown_mentions();
+        self.sources.arrange(&mut self.diagnostics);
         let counts = Counts {
             files: self.sources.len(),
             tables: self.tables.len(),
             rules: self.tables.iter().map(|t| t.rules.len()).sum(),
         };
         let set = RuleSet { tables: file::shared(self.tables), hash: self.hash.finish(), ..RuleSet::default() };
-        self.diagnostics.extend(lint::rules(&set));
-        self.sources.arrange(&mut self.diagnostics);
         Inspected { set, diagnostics: self.diagnostics, counts, sources: self.sources }
     }
 
