@@ -45,6 +45,11 @@ fn all_mistakes_of_all_files_are_reported_at_once() {
 }
 
 #[test]
+fn rules_that_contradict_or_repeat_each_other() {
+    expect(&["tests/fixtures/rules/pairs.yaml"], 1, "pairs.txt");
+}
+
+#[test]
 fn the_same_as_json_and_sarif() {
     expect(&["--format", "json", "tests/fixtures/rules/mistakes"], 1, "mistakes.json");
     expect(&["--format", "sarif", "tests/fixtures/rules/warnings.yaml"], 0, "warnings.sarif");
@@ -138,4 +143,28 @@ async fn rules_are_checked_against_the_catalog() {
     let output = check(&["--strict", "--database", &url, good.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
     fs::remove_dir_all(good.parent().unwrap()).unwrap();
+}
+
+/// What a role of the application may see of it, and what else has those rows.
+const SECRETS: &str = "
+    CREATE TABLE secrets (id bigint PRIMARY KEY, created_at timestamptz, opened_at timestamptz, closed_at timestamptz, owner text);
+    CREATE TABLE letters (secret_id bigint, created_at timestamptz);
+    CREATE VIEW recent AS SELECT * FROM secrets WHERE id > 100;
+    CREATE TABLE measures (at timestamptz) PARTITION BY RANGE (at);
+    CREATE TABLE measures_2026 PARTITION OF measures FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+    GRANT SELECT ON letters, recent, measures, measures_2026 TO app_1;
+    GRANT SELECT (id, created_at, closed_at) ON secrets TO app_1;
+";
+
+#[tokio::test]
+async fn rules_are_checked_for_the_role_of_the_application() {
+    assert_eq!(support::create_role("app").await, "app_1");
+    let database = support::create_database_with(SECRETS).await;
+    let arguments = ["--database", &database.url(), "--role", "app_1", "tests/fixtures/rules/role.yaml"];
+    expect(&arguments, 1, "role.txt");
+    let unknown = ["--database", &database.url(), "--role", "nobody", "tests/fixtures/rules/good.yaml"];
+    let output = check(&unknown);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("cannot act as that role: role \"nobody\" does not exist"), "{said}");
 }

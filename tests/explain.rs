@@ -317,3 +317,28 @@ async fn a_database_says_what_names_mean() {
     assert_eq!(batch.ask(line)["statements"][0]["writes"][0]["guarded"], false);
     assert_eq!(batch.end(), Some(0));
 }
+
+/// A page of the manual of kinds with what `explain` says of its example.
+fn explained(page: &str, dir: &Path) -> String {
+    let block = |language: &str| {
+        let begin = page.find(&format!("```{language}\n")).unwrap() + language.len() + 4;
+        begin..begin + page[begin..].find("```").unwrap()
+    };
+    let rules = dir.join("rules.yaml");
+    fs::write(&rules, &page[block("yaml")]).unwrap();
+    let text = printed(&explain(&["--rules", rules.to_str().unwrap(), &page[block("sql")]]));
+    // What is assumed stands in the manual of explain.
+    let (_, said) = text.split_once("\n\nstatement 1\n").unwrap();
+    let shown = block("text");
+    format!("{}{}\n{}", &page[..shown.start], said.trim_end(), &page[shown.end..])
+}
+
+#[test]
+fn the_pages_of_the_kinds_show_what_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let pages = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules")).unwrap();
+    for path in pages.map(|entry| entry.unwrap().path()) {
+        let page = fs::read_to_string(&path).unwrap();
+        support::expected::compare_file(&explained(&page, dir.path()), &path);
+    }
+}

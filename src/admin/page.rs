@@ -270,13 +270,17 @@ fn write_violation(out: &mut String, record: &ViolationRecord, now: Timestamp) -
     let action = finding.action.as_str();
     write!(
         out,
-        "<tr><td class=\"when\" title=\"{time}\">{age} ago<td>{rule}<br><small>{table}</small><td><span class=\"pill {action}\">{action}</span><td>{cause}<td class=\"values\">",
+        "<tr><td class=\"when\" title=\"{time}\">{age} ago<td>{rule}<br><small>{table}</small><td><span class=\"pill {action}\">{action}</span><td>{cause}",
         time = record.time,
         age = Ago(age),
         table = Text(&statement.table),
         rule = Text(&finding.rule),
         cause = finding.cause,
     )?;
+    if let Some(evidence) = &finding.evidence {
+        write!(out, "<br><small>{}</small>", Text(evidence))?;
+    }
+    out.push_str("<td class=\"values\">");
     for value in finding.columns.iter().chain(&finding.key) {
         write_value(out, value)?;
     }

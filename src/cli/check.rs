@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use super::{Error, Exit, Outcome};
 use crate::rules::{
     diagnostic::{Code, Diagnostic, tally, to_json, to_sarif, to_text},
+    lint,
     load::{Inspected, inspect},
 };
 
@@ -21,6 +22,9 @@ pub(super) struct Arguments {
     /// Check tables, columns and types against this database too, e.g. postgresql://app@127.0.0.1/app
     #[arg(long, value_name = "URL")]
     database: Option<String>,
+    /// Ask as this role, the one that the application uses; the user of the URL must be a member of it
+    #[arg(long, value_name = "NAME", requires = "database")]
+    role: Option<String>,
     /// Warnings count: exit with 3 if there are only warnings
     #[arg(long)]
     strict: bool,
@@ -39,11 +43,16 @@ enum Format {
 
 pub(super) fn check(arguments: Arguments) -> Outcome {
     let Inspected { set, mut diagnostics, counts, sources } = inspect(&arguments.paths);
-    let asked = arguments.database.as_deref().map_or(Ok(Vec::new()), |url| database::check(url, &set, &sources));
+    let asked = arguments
+        .database
+        .as_deref()
+        .map_or(Ok(Vec::new()), |url| database::check(url, arguments.role.as_deref(), &set, &sources));
+    diagnostics.extend(lint::rules(&set));
+    diagnostics.extend(lint::exemptions(&set, jiff::Timestamp::now()));
     if let Ok(found) = &asked {
         diagnostics.extend(found.iter().cloned());
-        sources.arrange(&mut diagnostics);
     }
+    sources.arrange(&mut diagnostics);
     let output = match arguments.format {
         Format::Text => to_text(&diagnostics, counts),
         Format::Json => pretty(&to_json(&diagnostics, counts))?,

@@ -19,6 +19,8 @@ pub(super) enum AskError {
     Url(tokio_postgres::Error),
     #[error("cannot connect to the database: {}", with_cause(.0))]
     Connect(tokio_postgres::Error),
+    #[error("cannot act as that role: {}", with_cause(.0))]
+    Role(tokio_postgres::Error),
     #[error("the database did not answer: {}", with_cause(.0))]
     Question(#[from] tokio_postgres::Error),
     #[error(transparent)]

@@ -1,16 +1,18 @@
-//! Why a row is broken: a guess from a closed set, with the evidence that the write, the catalog and the values give.
+//! Why a row is broken: a diagnosis from a closed set, by evidence that is stated with it.
 //!
-//! The causes are tried from the one with the strongest evidence to the weakest; what fits none is [`Cause::Other`].
+//! There is no cause without [`Evidence`]; what has none is [`Cause::Other`]. What the statement and the catalog say outright (a column was left
+//! out, a start was set after the end) goes before what only the numbers suggest (a whole number of hours), and that before mere nearness.
+//! Only a zero and a factor of 1,000 come first: no other cause makes those.
+
+mod signs;
+
+use std::fmt::Write as _;
 
 use super::{
     Context, Source,
     assess::{Case, Fault, Offence},
-    time::{Moment, NANOS},
 };
-use crate::{
-    rules::set::{Kind, Order, Unit},
-    sql::write::Operation,
-};
+use crate::{rules::set::Kind, sql::write::Operation};
 
 /// A diagnosed cause. Label of `violations_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,14 +67,83 @@ impl Cause {
     }
 }
 
-/// Zone offsets are multiples of this.
-const QUARTER_HOUR: i128 = 15 * 60 * NANOS;
-/// The widest difference of a zone to UTC.
-const WIDEST_ZONE: i128 = 14 * 3_600 * NANOS;
-/// How exactly a difference must be a zone's: an insert takes some time.
-const ZONE_SLACK: i128 = 2 * NANOS;
-/// Clocks kept by NTP do not differ by more.
-const SKEW: i128 = NANOS;
+/// What speaks for a cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Evidence {
+    pub(super) cause: Cause,
+    /// What was seen. Names of columns and lengths of time, no values: those may be kept out of the log.
+    pub(super) text: String,
+    /// What the client should do.
+    pub(super) hint: String,
+}
+
+/// The evidence for the likeliest cause. `None`: there is none for any.
+pub(super) fn diagnose(case: &Case<'_>, offence: &Offence, context: &Context) -> Option<Evidence> {
+    let look = Look { case, offence, context };
+    signs::IN_ORDER.iter().find_map(|sign| sign(&look))
+}
+
+/// Everything that is known of a violation.
+struct Look<'a> {
+    case: &'a Case<'a>,
+    offence: &'a Offence,
+    context: &'a Context,
+}
+
+impl<'a> Look<'a> {
+    fn fault(&self) -> Fault {
+        self.offence.fault
+    }
+
+    /// The column to blame and the one it was compared with.
+    fn pair(&self) -> Option<(&'a str, &'a str)> {
+        Some((self.offence.column.as_deref()?, self.offence.other.as_deref()?))
+    }
+
+    /// The row is new, and so is every value in it.
+    fn new_row(&self) -> bool {
+        matches!(self.context.operation, Operation::Insert | Operation::Copy) && self.context.conflict_columns.is_none()
+    }
+
+    /// The statement itself says what is in the column, whichever row it met.
+    fn written(&self, column: &str) -> bool {
+        let has = |columns: &Option<Vec<String>>| columns.as_ref().is_some_and(|c| c.iter().any(|name| name == column));
+        match self.context.operation {
+            Operation::Insert | Operation::Copy if self.new_row() => {
+                self.context.columns.is_none() || has(&self.context.columns)
+            }
+            Operation::Insert => has(&self.context.columns) && has(&self.context.conflict_columns),
+            Operation::Update => has(&self.context.columns),
+            Operation::Merge | Operation::Copy => false,
+        }
+    }
+
+    /// The default of a column that was left out, if that reads the server's clock.
+    fn clock_default(&self, column: &str) -> Option<&'a str> {
+        let find = |(name, default): &'a (String, String)| (name == column).then_some(default.as_str());
+        self.context.clock_defaults.iter().find_map(find)
+    }
+
+    /// The parent's column with the parent's name.
+    fn of_parent(&self, column: &str) -> String {
+        match &self.case.rule.kind {
+            Kind::Parent(parent) => format!("{}.{}.{column}", parent.schema, parent.table),
+            _ => column.to_owned(),
+        }
+    }
+}
+
+/// The longest default that evidence and hints repeat.
+const LONGEST_DEFAULT: usize = 80;
+
+/// A default's text, cut if it is a whole program.
+fn shortened(default: &str) -> String {
+    let mut out: String = default.chars().take(LONGEST_DEFAULT).collect();
+    if out.len() < default.len() {
+        let _ = write!(out, "…");
+    }
+    out
+}
 
 /// Does a column default read the server's clock?
 pub(super) fn reads_clock(default: &str) -> bool {
@@ -90,63 +161,8 @@ pub(super) fn reads_clock(default: &str) -> bool {
     CLOCKS.iter().any(|clock| default.contains(clock))
 }
 
-/// Does the evidence speak for a cause?
-type Test = fn(&Case<'_>, &Offence, &Context) -> bool;
-
-pub(super) fn diagnose(case: &Case<'_>, offence: &Offence, context: &Context) -> Cause {
-    let tests: [(Cause, Test); 8] = [
-        (Cause::ZeroSentinel, zero_sentinel),
-        (Cause::UnitMismatch, unit_mismatch),
-        (Cause::DefaultAfterExplicit, |_, offence, context| default_after_explicit(offence, context).is_some()),
-        (Cause::ParentCopied, |_, offence, _| offence.fault == Fault::Reused),
-        (Cause::TimezoneOffset, |_, offence, _| timezone_offset(offence)),
-        (Cause::OverwrittenStart, |_, offence, context| overwritten_start(offence, context)),
-        (Cause::StaleCopy, |_, offence, _| stale_copy(offence)),
-        (Cause::ClockSkew, |_, offence, _| clock_skew(offence)),
-    ];
-    tests.into_iter().find(|(_, test)| test(case, offence, context)).map_or(Cause::Other, |(cause, _)| cause)
-}
-
-/// The hint for a cause; the rule's own hint goes before it.
-pub(super) fn hint(cause: Cause, case: &Case<'_>, offence: &Offence, context: &Context) -> Option<String> {
-    let column = offence.column.as_deref().unwrap_or("the column");
-    let other = offence.other.as_deref().unwrap_or("the other column");
-    Some(match cause {
-        Cause::DefaultAfterExplicit => {
-            let (omitted, default) = default_after_explicit(offence, context)?;
-            let source = if omitted == other { column } else { other };
-            format!("{omitted} was not in the column list and took DEFAULT {default}; set it to {source}.")
-        }
-        Cause::ParentCopied => {
-            format!("{column} was copied from the parent row; take the time at which this row's own event happened.")
-        }
-        Cause::OverwrittenStart => {
-            format!(
-                "{other} was set again although {column} was already there; write it once, for example SET {other} = COALESCE({other}, ...)."
-            )
-        }
-        Cause::TimezoneOffset => {
-            let hours = offence.by.unwrap_or_default();
-            format!(
-                "The difference, {}, looks like a time zone: a local time was stored as UTC or the other way round.",
-                super::time::Length(round_to_quarter(hours))
-            )
-        }
-        Cause::UnitMismatch => match case.unit(column) {
-            Some(unit) => format!("The value of {column} looks like another unit; {} is expected.", unit_name(unit)),
-            None => format!(
-                "The value of {column} looks like a number of another unit (milliseconds taken for seconds, or the like)."
-            ),
-        },
-        Cause::ZeroSentinel => format!("Zero is a time too; store NULL where {column} is not known."),
-        Cause::ClockSkew => "The two times come from different clocks; take both from one of them.".to_owned(),
-        Cause::StaleCopy => format!("{column} looks like it was copied from an earlier row or read long ago."),
-        Cause::Other => return requirement(case, offence),
-    })
-}
-
-/// Where no cause is seen: what the rule wants.
-fn requirement(case: &Case<'_>, offence: &Offence) -> Option<String> {
+/// What the rule wants, where no cause is seen.
+pub(super) fn requirement(case: &Case<'_>, offence: &Offence) -> Option<String> {
     let column = offence.column.as_deref().unwrap_or("the column");
     let other = offence.other.as_deref().unwrap_or("the other column");
     Some(match offence.fault {
@@ -163,137 +179,6 @@ fn requirement(case: &Case<'_>, offence: &Offence) -> Option<String> {
         Fault::Reused | Fault::BeforeParent => format!("{column} must be the time of this row's own event."),
         Fault::False => return case.rule.description.clone(),
     })
-}
-
-fn unit_name(unit: Unit) -> &'static str {
-    match unit {
-        Unit::S => "seconds",
-        Unit::Ms => "milliseconds",
-        Unit::Us => "microseconds",
-        Unit::Ns => "nanoseconds",
-    }
-}
-
-/// The omitted column and its default: the one that had to be earlier, but got a clock that is read last.
-fn default_after_explicit<'a>(offence: &Offence, context: &'a Context) -> Option<(&'a str, &'a str)> {
-    let omitted = match offence.fault {
-        Fault::Before | Fault::Equal | Fault::TooSoon => offence.other.as_deref()?,
-        Fault::TooLate => offence.column.as_deref()?,
-        _ => return None,
-    };
-    let find = |name: &str| context.clock_defaults.iter().find(|(column, _)| column == name);
-    let both = offence.column.as_deref().is_some_and(|column| find(column).is_some())
-        && offence.other.as_deref().is_some_and(|other| find(other).is_some());
-    find(omitted).filter(|_| !both).map(|(column, default)| (column.as_str(), default.as_str()))
-}
-
-fn zero_sentinel(case: &Case<'_>, offence: &Offence, _: &Context) -> bool {
-    let zero = |column: &Option<String>| {
-        column.as_deref().is_some_and(|column| case.moment(Source::Row, column) == Some(Moment::Finite(0)))
-    };
-    match offence.fault {
-        Fault::Epoch => true,
-        Fault::WrongDuration => zero(&offence.column) || ends(case).iter().any(zero),
-        Fault::Missing | Fault::Unexpected | Fault::False => false,
-        _ => zero(&offence.column) || zero(&offence.other),
-    }
-}
-
-fn ends(case: &Case<'_>) -> [Option<String>; 2] {
-    match &case.rule.kind {
-        Kind::Duration(duration) => [Some(duration.start.clone()), Some(duration.end.clone())],
-        _ => [None, None],
-    }
-}
-
-fn unit_mismatch(case: &Case<'_>, offence: &Offence, _: &Context) -> bool {
-    let finite = |column: &Option<String>| match case.moment(Source::Row, column.as_deref()?) {
-        Some(Moment::Finite(nanos)) => Some(nanos),
-        _ => None,
-    };
-    match (offence.fault, &case.rule.kind) {
-        (Fault::WrongDuration, _) => {
-            finite(&offence.column).zip(offence.distance).is_some_and(|(stored, actual)| thousandfold(stored, actual))
-        }
-        (Fault::OutOfRange, Kind::Plausible(plausible)) => finite(&offence.column).is_some_and(|nanos| {
-            let range = plausible.after.as_nanosecond()..plausible.before.as_nanosecond();
-            [1_000, 1_000_000, 1_000_000_000].iter().any(|factor| {
-                // Times that are their own zero in every unit (1970 and about) tell nothing.
-                range.contains(&(nanos / factor))
-                    || nanos.abs() > NANOS && range.contains(&nanos.saturating_mul(*factor))
-            })
-        }),
-        (Fault::Before | Fault::TooLate, Kind::Order(Order { columns, .. }))
-            if columns.iter().any(|c| case.unit(c).is_some()) =>
-        {
-            finite(&offence.column).zip(finite(&offence.other)).is_some_and(|(a, b)| thousandfold(a, b))
-        }
-        (Fault::Past | Fault::Future, _) => {
-            let now = case.moment(Source::Server, "now");
-            let now = now.and_then(|now| now.since(Moment::Finite(0)));
-            finite(&offence.column).zip(now).is_some_and(|(value, now)| thousandfold(value, now))
-        }
-        _ => false,
-    }
-}
-
-/// One is about 10³, 10⁶ or 10⁹ times the other (within 2 %).
-fn thousandfold(a: i128, b: i128) -> bool {
-    let (small, large) = if a.abs() < b.abs() { (a, b) } else { (b, a) };
-    small != 0
-        && [1_000, 1_000_000, 1_000_000_000].iter().any(|factor| {
-            let scaled = small.saturating_mul(*factor);
-            scaled.saturating_sub(large).abs() <= large.abs() / 50
-        })
-}
-
-fn round_to_quarter(nanos: i128) -> i128 {
-    (nanos + nanos.signum() * QUARTER_HOUR / 2) / QUARTER_HOUR * QUARTER_HOUR
-}
-
-fn timezone_offset(offence: &Offence) -> bool {
-    let compared = matches!(
-        offence.fault,
-        Fault::Before | Fault::TooLate | Fault::Past | Fault::Future | Fault::BeforeParent | Fault::WrongDuration
-    );
-    let difference = if offence.fault == Fault::WrongDuration { offence.by } else { offence.distance };
-    compared
-        && difference.is_some_and(|nanos| {
-            let zone = round_to_quarter(nanos).abs();
-            (QUARTER_HOUR..=WIDEST_ZONE).contains(&zone) && (nanos.abs() - zone).abs() <= ZONE_SLACK
-        })
-}
-
-/// The start was set by this statement, the end was not.
-fn overwritten_start(offence: &Offence, context: &Context) -> bool {
-    if !matches!(offence.fault, Fault::Before | Fault::Equal | Fault::TooSoon) {
-        return false;
-    }
-    let (Some(end), Some(start)) = (&offence.column, &offence.other) else { return false };
-    let has =
-        |columns: &Option<Vec<String>>, name: &String| columns.as_ref().is_some_and(|columns| columns.contains(name));
-    match context.operation {
-        Operation::Update => has(&context.columns, start) && !has(&context.columns, end),
-        // An end that the INSERT does not give can only be that of the row it met.
-        Operation::Insert => {
-            has(&context.conflict_columns, start)
-                && !has(&context.conflict_columns, end)
-                && context.columns.as_ref().is_some_and(|columns| !columns.contains(end))
-        }
-        Operation::Merge | Operation::Copy => false,
-    }
-}
-
-fn stale_copy(offence: &Offence) -> bool {
-    match offence.fault {
-        Fault::BeforeParent | Fault::Past => offence.distance.is_none_or(|nanos| nanos.abs() > SKEW),
-        _ => false,
-    }
-}
-
-fn clock_skew(offence: &Offence) -> bool {
-    matches!(offence.fault, Fault::Before | Fault::Future | Fault::BeforeParent)
-        && offence.by.is_some_and(|nanos| 0 < nanos && nanos <= SKEW)
 }
 
 #[cfg(test)]

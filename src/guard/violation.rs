@@ -3,7 +3,7 @@
 use super::{
     Cause, Finding, Guard, Source, Value,
     assess::{Case, Fault, Offence},
-    cause,
+    cause::{self, Evidence},
     time::{Length, Moment, Style},
 };
 use crate::{
@@ -32,6 +32,8 @@ pub struct Violation {
     pub column: Option<String>,
     /// The diagnosis.
     pub cause: Cause,
+    /// What speaks for it; `None` only for [`Cause::Other`].
+    pub evidence: Option<String>,
     /// By how much, in seconds, if that is a length of time.
     pub by_seconds: Option<f64>,
     /// Primary message.
@@ -53,7 +55,10 @@ impl Violation {
         let case = Case { rule, finding };
         let offence = case.offence();
         let context = &guard.context;
-        let cause = cause::diagnose(&case, &offence, context);
+        let (cause, evidence, advice) = match cause::diagnose(&case, &offence, context) {
+            Some(Evidence { cause, text, hint }) => (cause, Some(text), Some(hint)),
+            None => (Cause::Other, None, cause::requirement(&case, &offence)),
+        };
         Some(Self {
             rule: rule.name.clone(),
             action: finding.action,
@@ -61,13 +66,14 @@ impl Violation {
             relation: context.relation.clone(),
             column: offence.column.clone(),
             cause,
+            evidence,
             by_seconds: offence.by.map(seconds),
             message: format!(
                 "new row for relation \"{}\" violates timestamp rule \"{}\"",
                 context.relation.name, rule.name
             ),
             detail: detail(&case, &offence),
-            hint: rule.hint.clone().or_else(|| cause::hint(cause, &case, &offence, context)),
+            hint: rule.hint.clone().or(advice),
             key: finding.key.iter().map(|(name, value)| (name.clone(), value.display())).collect(),
             values: finding.values.iter().map(|(slot, value)| (slot.name(), value.display())).collect(),
         })

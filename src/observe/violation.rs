@@ -60,6 +60,9 @@ pub struct Finding {
     pub action: Action,
     /// The diagnosis, [`crate::guard::Cause`].
     pub cause: &'static str,
+    /// What speaks for the diagnosis. `None`: nothing was seen, and the cause is `other`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
     /// The columns that the rule looked at.
     pub columns: Vec<ColumnValue>,
     /// By how much, in seconds, where that is a length of time.
@@ -82,6 +85,7 @@ impl From<&Violation> for Finding {
             rule: violation.rule.clone(),
             action: violation.action,
             cause: violation.cause.as_str(),
+            evidence: violation.evidence.clone(),
             columns: values(&violation.values),
             by_seconds: violation.by_seconds,
             key: values(&violation.key),
@@ -234,6 +238,7 @@ fn emit(record: &ViolationRecord) {
         operation = statement.operation.as_str(),
         action = finding.action.as_str(),
         cause = finding.cause,
+        evidence = finding.evidence,
         columns = tracing::field::display(json(&finding.columns)),
         by_seconds = finding.by_seconds,
         key = (!finding.key.is_empty()).then(|| tracing::field::display(json(&finding.key))),

@@ -67,6 +67,18 @@ pub enum Code {
     CheckNotTotal,
     /// Non-ASCII text, which only UTF-8 sessions can be guarded by.
     NonAscii,
+    /// Two rules of one table that no row passes, or hardly any.
+    ContradictoryRules,
+    /// Whatever violates the rule violates another one too.
+    RedundantRule,
+    /// A rule rejects, and no test names it.
+    UntestedReject,
+    /// An exemption that applies no longer.
+    ExpiredExemption,
+    /// An exemption that soon applies no longer.
+    ExpiringExemption,
+    /// An exemption that applies to nothing.
+    UnusedExemption,
     /// The database has no such table.
     UnknownTable,
     /// The table has no such column.
@@ -79,13 +91,17 @@ pub enum Code {
     MissingTimezone,
     /// No index on the parent's joined columns.
     ParentIndex,
+    /// The rules are about a view: writes to its table are not judged by them.
+    OnView,
+    /// The rules are about a partition or child: writes to the table above are not judged by them.
+    OnPartition,
     /// Writes to this relation cannot be guarded, or not all of them.
     Unguardable,
 }
 
 impl Code {
     /// Every code, for lists of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 31] = [
         Self::Unreadable,
         Self::YamlSyntax,
         Self::UnknownKey,
@@ -102,12 +118,20 @@ impl Code {
         Self::FoldedName,
         Self::CheckNotTotal,
         Self::NonAscii,
+        Self::ContradictoryRules,
+        Self::RedundantRule,
+        Self::UntestedReject,
+        Self::ExpiredExemption,
+        Self::ExpiringExemption,
+        Self::UnusedExemption,
         Self::UnknownTable,
         Self::UnknownColumn,
         Self::ColumnType,
         Self::MissingUnit,
         Self::MissingTimezone,
         Self::ParentIndex,
+        Self::OnView,
+        Self::OnPartition,
         Self::Unguardable,
     ];
 
@@ -130,12 +154,20 @@ impl Code {
             Self::FoldedName => "folded-name",
             Self::CheckNotTotal => "check-not-total",
             Self::NonAscii => "non-ascii",
+            Self::ContradictoryRules => "contradictory-rules",
+            Self::RedundantRule => "redundant-rule",
+            Self::UntestedReject => "untested-reject",
+            Self::ExpiredExemption => "expired-exemption",
+            Self::ExpiringExemption => "expiring-exemption",
+            Self::UnusedExemption => "unused-exemption",
             Self::UnknownTable => "unknown-table",
             Self::UnknownColumn => "unknown-column",
             Self::ColumnType => "column-type",
             Self::MissingUnit => "missing-unit",
             Self::MissingTimezone => "missing-timezone",
             Self::ParentIndex => "parent-index",
+            Self::OnView => "on-view",
+            Self::OnPartition => "on-partition",
             Self::Unguardable => "unguardable",
         }
     }
@@ -159,12 +191,20 @@ impl Code {
             Self::FoldedName => "A mixed-case name without quotes means the lower-case one.",
             Self::CheckNotTotal => "A condition may raise an error of its own on a healthy row.",
             Self::NonAscii => "Non-ASCII text can only guard sessions whose client_encoding is UTF8.",
+            Self::ContradictoryRules => "Two rules of a table contradict each other.",
+            Self::RedundantRule => "A rule finds nothing that another one does not find.",
+            Self::UntestedReject => "A rule rejects, and no test shows what.",
+            Self::ExpiredExemption => "An exemption is over.",
+            Self::ExpiringExemption => "An exemption ends within 14 days.",
+            Self::UnusedExemption => "An exemption applies to nothing.",
             Self::UnknownTable => "The database has no such table.",
             Self::UnknownColumn => "The table has no such column.",
             Self::ColumnType => "The column has a type that the rule cannot judge.",
             Self::MissingUnit => "A number column needs a unit.",
             Self::MissingTimezone => "A column without a zone meets one with a zone, and the rule names no zone.",
             Self::ParentIndex => "The parent table has no index for the rule's join.",
+            Self::OnView => "The rules are about a view, and not about the table below.",
+            Self::OnPartition => "The rules are about a partition or child, and not about the table above.",
             Self::Unguardable => "Writes to this relation cannot be guarded, or not all of them.",
         }
     }
@@ -218,6 +258,11 @@ impl Diagnostic {
     /// A warning at a place.
     pub fn warning(code: Code, place: Place, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, place, message) }
+    }
+
+    /// It is more than a warning.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
     }
 
     /// Says what would have been right.
@@ -328,4 +373,4 @@ pub fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Opt
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -7,6 +7,7 @@ pub mod diagnostic;
 mod fields;
 mod file;
 mod kinds;
+pub mod lint;
 pub mod load;
 mod rule_tests;
 pub mod set;

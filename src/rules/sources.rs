@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{diagnostic::Diagnostic, set::Place};
+use super::{
+    diagnostic::Diagnostic,
+    set::{Place, RuleSet},
+};
 
 /// The lines of each file, in the order the files were read.
 #[derive(Debug, Default)]
@@ -57,6 +60,29 @@ impl Sources {
             }
         }
         None
+    }
+}
+
+/// Where the words of rules, tables and exemptions stand.
+pub struct Words<'a> {
+    sources: &'a Sources,
+    /// The places of all tables, rules and exemptions.
+    starts: Vec<Place>,
+}
+
+impl<'a> Words<'a> {
+    /// For rules that were read from these files.
+    pub fn new(set: &RuleSet, sources: &'a Sources) -> Self {
+        let tables = set.tables.iter().flat_map(|t| std::iter::once(&t.place).chain(t.rules.iter().map(|r| &r.place)));
+        let starts = tables.chain(set.exemptions.iter().map(|e| &e.place)).cloned().collect();
+        Self { sources, starts }
+    }
+
+    /// The word where it first stands in the rule, table or exemption that starts at `from`.
+    pub fn at(&self, from: &Place, word: &str) -> Place {
+        let behind = |p: &&Place| p.file == from.file && p.line > from.line;
+        let end = self.starts.iter().filter(behind).map(|p| p.line).min();
+        self.sources.word(from, end, word)
     }
 }
 

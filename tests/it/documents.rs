@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
-    for dir in ["", "docs", "rules", "examples"] {
+    for dir in ["", "docs", "docs/rules", "rules", "examples"] {
         let entries = std::fs::read_dir(root.join(dir)).unwrap().map(|e| e.unwrap().path());
         found.extend(entries.filter(|path| path.extension().is_some_and(|e| e == "md")));
     }

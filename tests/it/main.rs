@@ -7,6 +7,7 @@ mod support;
 
 mod bad_input;
 mod catalog;
+mod causes;
 mod clients;
 mod differential;
 mod documents;

@@ -5,11 +5,16 @@ use std::{fs, path::Path};
 /// Compares what was printed with a file below `tests/fixtures`.
 #[track_caller]
 pub fn compare(printed: &str, expected: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(expected);
+    compare_file(printed, &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(expected));
+}
+
+/// Compares a text with a file.
+#[track_caller]
+pub fn compare_file(printed: &str, path: &Path) {
     if std::env::var_os("UPDATE_EXPECTED").is_some() {
-        fs::write(&path, printed).unwrap();
+        fs::write(path, printed).unwrap();
     }
-    let wanted = fs::read_to_string(&path).unwrap_or_default();
+    let wanted = fs::read_to_string(path).unwrap_or_default();
     assert!(
         printed == wanted,
         "the output is not {} (- expected, + printed):\n{}",

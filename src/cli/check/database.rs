@@ -6,29 +6,37 @@ use std::collections::HashMap;
 
 use tokio_postgres::{Client, error::ErrorPosition};
 
-use super::judge::{self, Words};
+use super::judge;
 use crate::{
     catalog::{
-        facts::{QualifiedName, RelationFacts},
-        question::{Asked, RESOLVE, decode_resolved, encode_asked},
+        facts::{QualifiedName, RelationFacts, Resolved},
+        question::{Asked, CatalogError, RESOLVE, decode_resolved, encode_asked},
     },
     cli::database::{AskError, connect},
     guard::compile::violated,
     rules::{
         diagnostic::{Code, Diagnostic},
-        set::{Condition, Kind, Parent, Place, Rule, RuleSet, TableRules},
-        sources::Sources,
+        set::{Condition, Kind, Matches, Parent, Place, Rule, RuleSet, TableRules},
+        sources::{Sources, Words},
     },
 };
 
 /// Everything that is wrong with the rules in this database.
 ///
 /// # Errors
-/// The database cannot be asked.
-pub(super) fn check(url: &str, set: &RuleSet, sources: &Sources) -> Result<Vec<Diagnostic>, AskError> {
+/// The database cannot be asked, or not as that role.
+pub(super) fn check(
+    url: &str,
+    role: Option<&str>,
+    set: &RuleSet,
+    sources: &Sources,
+) -> Result<Vec<Diagnostic>, AskError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = connect(url, "check").await?;
+        if let Some(role) = role {
+            client.batch_execute(&format!("SET ROLE {}", quoted(role))).await.map_err(AskError::Role)?;
+        }
         Asking { client, words: Words::new(set, sources), found: Vec::new() }.all(set).await
     })
 }
@@ -42,21 +50,27 @@ struct Asking<'a> {
 impl Asking<'_> {
     async fn all(mut self, set: &RuleSet) -> Result<Vec<Diagnostic>, AskError> {
         for table in &set.tables {
-            self.table(table).await?;
+            self.table(set, table).await?;
         }
         self.zones(set).await?;
+        self.exempt(set).await?;
         Ok(self.found)
     }
 
-    async fn table(&mut self, table: &TableRules) -> Result<(), AskError> {
-        let Some(facts) = self.facts(table).await? else {
+    async fn table(&mut self, set: &RuleSet, table: &TableRules) -> Result<(), AskError> {
+        let resolved = self.resolved(table).await?;
+        let Some(facts) = resolved.relation else {
             return self.unknown_table(table).await;
         };
-        self.found.extend(judge::relation(table, &facts));
+        self.found.extend(judge::relation(table, &facts, set));
         for rule in &table.rules {
             let before = self.found.len();
-            self.found.extend(judge::rule(rule, &facts, &self.words));
-            if self.found[before..].iter().any(|d| matches!(d.code, Code::UnknownColumn | Code::UnknownTable)) {
+            self.found.extend(judge::rule(rule, &facts, &resolved.role, &self.words));
+            let known = |d: &Diagnostic| {
+                matches!(d.code, Code::UnknownColumn | Code::UnknownTable)
+                    || d.code == Code::Unguardable && d.is_error()
+            };
+            if self.found[before..].iter().any(known) {
                 // The server would only say the same again.
                 continue;
             }
@@ -86,7 +100,7 @@ impl Asking<'_> {
         Ok(())
     }
 
-    async fn facts(&self, table: &TableRules) -> Result<Option<RelationFacts>, AskError> {
+    async fn resolved(&self, table: &TableRules) -> Result<Resolved, AskError> {
         let parents: Vec<QualifiedName> = table
             .rules
             .iter()
@@ -98,7 +112,8 @@ impl Asking<'_> {
         let asked = [Asked { schema: Some(&table.schema), name: &table.table, parents: &parents }];
         let row = self.client.query_one(RESOLVE, &[&encode_asked(&asked)]).await?;
         let answer: String = row.get(0);
-        Ok(decode_resolved(&answer, &asked)?.pop().and_then(|resolved| resolved.relation))
+        let asked_for = CatalogError::Count { asked: 1, answered: 0 };
+        Ok(decode_resolved(&answer, &asked)?.pop().ok_or(asked_for)?)
     }
 
     async fn unknown_table(&mut self, table: &TableRules) -> Result<(), AskError> {
@@ -181,6 +196,32 @@ impl Asking<'_> {
         Ok(())
     }
 
+    /// Exemptions for somebody who does not exist.
+    async fn exempt(&mut self, set: &RuleSet) -> Result<(), AskError> {
+        type Named = fn(&Matches) -> Option<&String>;
+        let sorts: [(&str, Named, &str); 2] = [
+            ("role", |matches| matches.role.as_ref(), UNKNOWN_ROLES),
+            ("database", |matches| matches.database.as_ref(), UNKNOWN_DATABASES),
+        ];
+        for (sort, named, question) in sorts {
+            let given = set.exemptions.iter().filter_map(|e| named(&e.matches).map(|name| (e, name)));
+            let given: Vec<_> = given.filter(|(_, name)| !name.contains('*')).collect();
+            let names: Vec<&str> = given.iter().map(|(_, name)| name.as_str()).collect();
+            if names.is_empty() {
+                continue;
+            }
+            let unknown: Vec<String> =
+                self.client.query(question, &[&names]).await?.iter().map(|row| row.get(0)).collect();
+            for (exemption, name) in given.iter().filter(|(_, name)| unknown.contains(name)) {
+                let message = format!("the exemption applies to nothing: there is no {sort} `{name}`");
+                let place = self.words.at(&exemption.place, name);
+                let d = Diagnostic::warning(Code::UnusedExemption, place, message).over(name);
+                self.found.push(d.help("mend or remove it"));
+            }
+        }
+        Ok(())
+    }
+
     /// An unknown zone would be an error in every guard that names it.
     async fn zones(&mut self, set: &RuleSet) -> Result<(), AskError> {
         let mut first: HashMap<&str, &Place> = HashMap::new();
@@ -200,6 +241,11 @@ impl Asking<'_> {
         Ok(())
     }
 }
+
+/// Names of roles and databases that do not exist.
+const UNKNOWN_ROLES: &str =
+    "SELECT r FROM unnest($1::text[]) r WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles t WHERE t.rolname::text = r)";
+const UNKNOWN_DATABASES: &str = "SELECT d FROM unnest($1::text[]) d WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database t WHERE t.datname::text = d)";
 
 /// Every relation that people made.
 const TABLES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \

@@ -1,40 +1,14 @@
 //! Rules against what the catalog says of their tables. No I/O.
 
 use crate::{
-    catalog::facts::{ColumnFacts, RelationFacts},
+    catalog::facts::{ColumnFacts, QualifiedName, RelationFacts},
     rules::{
         diagnostic::{Code, Diagnostic},
-        set::{Kind, Parent, Place, Rule, RuleSet, TableRules},
-        sources::Sources,
+        set::{Kind, Parent, Rule, RuleSet, TableRules},
+        sources::Words,
         time_columns,
     },
 };
-
-/// Where in the files the words of a rule stand.
-pub(super) struct Words<'a> {
-    sources: &'a Sources,
-    /// The places of all tables and rules.
-    starts: Vec<Place>,
-}
-
-impl<'a> Words<'a> {
-    pub(super) fn new(set: &RuleSet, sources: &'a Sources) -> Self {
-        let starts = set
-            .tables
-            .iter()
-            .flat_map(|t| std::iter::once(&t.place).chain(t.rules.iter().map(|r| &r.place)))
-            .cloned()
-            .collect();
-        Self { sources, starts }
-    }
-
-    /// The word where it first stands in the rule or table that starts at `from`.
-    pub(super) fn at(&self, from: &Place, word: &str) -> Place {
-        let behind = |p: &&Place| p.file == from.file && p.line > from.line;
-        let end = self.starts.iter().filter(behind).map(|p| p.line).min();
-        self.sources.word(from, end, word)
-    }
-}
 
 /// What a column can be to a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,21 +34,21 @@ impl Class {
     }
 }
 
-/// Everything wrong with one rule of a table.
-pub(super) fn rule(rule: &Rule, facts: &RelationFacts, words: &Words<'_>) -> Vec<Diagnostic> {
+/// Everything wrong with one rule of a table, for one role.
+pub(super) fn rule(rule: &Rule, facts: &RelationFacts, role: &str, words: &Words<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    let mut judge = Judge { rule, facts, words, found: &mut found };
+    let mut judge = Judge { rule, facts, role, words, found: &mut found };
     judge.columns_exist();
     judge.types();
+    judge.unit();
     match &rule.kind {
-        Kind::Order(r) => judge.zones(r.columns.iter().filter_map(|c| facts.column(c)).map(Class::of)),
+        Kind::Order(r) => judge.zones(r.columns.iter().filter_map(|c| facts.column(c)), None),
         Kind::Duration(r) => {
             judge.stored_duration(&r.column);
-            judge.zones([&r.start, &r.end].into_iter().filter_map(|c| facts.column(c)).map(Class::of));
+            judge.zones([&r.start, &r.end].into_iter().filter_map(|c| facts.column(c)), None);
         }
         Kind::NearNow(r) => {
-            let columns = r.columns.iter().filter_map(|c| facts.column(c)).map(Class::of);
-            judge.zones(columns.chain([Class::Instant]));
+            judge.zones(r.columns.iter().filter_map(|c| facts.column(c)), Some("the server's clock"));
         }
         Kind::Parent(r) => judge.parent(r),
         // Its bounds are read in UTC where there is no zone.
@@ -85,8 +59,15 @@ pub(super) fn rule(rule: &Rule, facts: &RelationFacts, words: &Words<'_>) -> Vec
 }
 
 /// What is true of the table whatever its rules say.
-pub(super) fn relation(table: &TableRules, facts: &RelationFacts) -> Vec<Diagnostic> {
-    let name = format!("{}.{}", table.schema, table.table);
+pub(super) fn relation(table: &TableRules, facts: &RelationFacts, set: &RuleSet) -> Vec<Diagnostic> {
+    let mut found = unguarded(table, facts);
+    found.extend(beside(table, facts, set));
+    found
+}
+
+/// Writes to the table that cannot be guarded.
+fn unguarded(table: &TableRules, facts: &RelationFacts) -> Vec<Diagnostic> {
+    let name = table.label();
     let mut found = Vec::new();
     let mut warn = |message: String, help: &str| {
         found.push(Diagnostic::warning(Code::Unguardable, table.place.clone(), message).over(&table.table).help(help));
@@ -123,9 +104,42 @@ pub(super) fn relation(table: &TableRules, facts: &RelationFacts) -> Vec<Diagnos
     found
 }
 
+/// The same rows are written by other names, and there the rules do not hold.
+fn beside(table: &TableRules, facts: &RelationFacts, set: &RuleSet) -> Option<Diagnostic> {
+    let name = table.label();
+    let warn = |code, message: String, better: &QualifiedName, they: &str| {
+        let help = format!("write the rules for `{}.{}`: they hold for {they} too", better.schema, better.name);
+        Some(Diagnostic::warning(code, table.place.clone(), message).over(&table.table).help(help))
+    };
+    if let ('v', false, Some(base)) = (facts.kind, facts.instead_of_trigger, facts.view_bases.first()) {
+        let message = format!(
+            "`{name}` is a view: a write to `{}.{}` itself, or through another view of it, is not judged by these rules",
+            base.schema, base.name
+        );
+        return warn(Code::OnView, message, base, "writes through its simple views");
+    }
+    let above = facts.lineage.get(1)?;
+    let (kind, they) = match facts.partition_root {
+        Some(_) => ("partition", "its partitions"),
+        None => ("child", "its children"),
+    };
+    let above_name = format!("{}.{}", above.schema, above.name);
+    let message = match set.table(above) {
+        // The nearest relation with rules decides.
+        Some(_) => format!(
+            "`{name}` is a {kind} of `{above_name}`: a write to it is judged by these rules only, and not by those of `{above_name}`"
+        ),
+        None => format!(
+            "`{name}` is a {kind} of `{above_name}`: a write to `{above_name}` is not judged, even if its row goes here"
+        ),
+    };
+    warn(Code::OnPartition, message, above, they)
+}
+
 struct Judge<'a> {
     rule: &'a Rule,
     facts: &'a RelationFacts,
+    role: &'a str,
     words: &'a Words<'a>,
     found: &'a mut Vec<Diagnostic>,
 }
@@ -141,11 +155,45 @@ impl Judge<'_> {
 
     fn columns_exist(&mut self) {
         for column in self.rule.columns() {
-            if self.facts.column(column).is_none() {
-                let d = self.unknown_column(self.facts, column);
-                self.found.push(d);
-            }
+            self.column_exists(self.facts, column);
         }
+    }
+
+    /// The guard reads it: it must be there, and the role must be allowed to.
+    fn column_exists(&mut self, facts: &RelationFacts, column: &str) {
+        let Some(known) = facts.column(column) else {
+            let d = self.unknown_column(facts, column);
+            self.found.push(d);
+            return;
+        };
+        let (table, role) = (format!("{}.{}", facts.name.schema, facts.name.name), self.role);
+        if !known.can_select {
+            let message =
+                format!("the role `{role}` may not read `{column}` of `{table}`: the rule does not judge its writes");
+            let d = self.error(Code::Unguardable, column, message);
+            self.found.push(d.help(format!("GRANT SELECT ({column}) ON {table} TO {role}")));
+        } else if known.virtual_generated {
+            let message = format!(
+                "`{column}` is a virtual generated column, which PostgreSQL does not compute when a row is written"
+            );
+            let d = self.error(Code::ColumnType, column, message);
+            self.found.push(d.expected("a stored column"));
+        }
+    }
+
+    /// A unit for columns that are no numbers.
+    fn unit(&mut self) {
+        let columns = time_columns(&self.rule.kind);
+        let number = |column: &&str| self.facts.column(column).is_none_or(|known| Class::of(known) == Class::Number);
+        let Some(column) = columns.iter().find(|column| self.rule.units.contains_key(**column)) else { return };
+        if columns.iter().any(number) {
+            return;
+        }
+        let place = self.words.at(&self.rule.place, "unit");
+        let word = if place == self.rule.place { self.rule.name.as_str() } else { "unit" };
+        let message = format!("the unit has no effect on `{}`: `{column}` is no number", self.rule.name);
+        let d = Diagnostic::warning(Code::NoEffect, place, message).over(word);
+        self.found.push(d.help("remove it"));
     }
 
     fn unknown_column(&self, facts: &RelationFacts, column: &str) -> Diagnostic {
@@ -194,19 +242,17 @@ impl Judge<'_> {
         }
     }
 
-    /// Times with and without a zone meet.
-    fn zones(&mut self, classes: impl Iterator<Item = Class>) {
-        let classes: Vec<Class> = classes.collect();
-        let mixed =
-            classes.contains(&Class::Wall) && classes.iter().any(|c| matches!(c, Class::Instant | Class::Number));
-        if mixed && self.rule.timezone.is_none() {
-            let message =
-                "compares `timestamp` or `date` with points in time, and names no zone to read them in".to_owned();
-            let d = self.warning(Code::MissingTimezone, self.rule.kind.as_str(), message);
-            self.found.push(d.help(
-                "add `timezone: UTC`, or whatever zone the application writes; without it the rule is not judged",
-            ));
-        }
+    /// Times with and without a zone meet; `instant` is one that is no column.
+    fn zones<'c>(&mut self, columns: impl Iterator<Item = &'c ColumnFacts>, instant: Option<&str>) {
+        let columns: Vec<&ColumnFacts> = columns.collect();
+        let find = |classes: &[Class]| columns.iter().find(|column| classes.contains(&Class::of(column)));
+        let named = |column: &&ColumnFacts| format!("`{}` ({})", column.name, column.type_name);
+        let other = find(&[Class::Instant, Class::Number]).map(named).or(instant.map(str::to_owned));
+        let (Some(wall), Some(other), None) = (find(&[Class::Wall]), other, &self.rule.timezone) else { return };
+        let message = format!("{} has no time zone and is compared with {other}", named(wall));
+        let d = self.warning(Code::MissingTimezone, &wall.name, message);
+        let help = "add `timezone: UTC`, or whatever zone the application writes; without it the rule is not judged";
+        self.found.push(d.help(help));
     }
 
     fn parent(&mut self, parent: &Parent) {
@@ -218,16 +264,22 @@ impl Judge<'_> {
             self.found.push(d);
             return;
         };
-        for (_, column) in parent.join.iter().chain(&parent.not_reused).chain(&parent.not_before) {
-            if facts.column(column).is_none() {
-                let d = self.unknown_column(facts, column);
-                self.found.push(d);
-            }
+        let mut theirs: Vec<&str> =
+            parent.join.iter().chain(&parent.not_reused).chain(&parent.not_before).map(|(_, c)| c.as_str()).collect();
+        theirs.sort_unstable();
+        theirs.dedup();
+        for column in theirs {
+            self.column_exists(facts, column);
+        }
+        if parent.lock_parent && !facts.columns.iter().any(|column| column.can_update) {
+            let message =
+                format!("the role `{}` may not lock rows of `{name}`: the rule does not judge its writes", self.role);
+            let d = self.error(Code::Unguardable, "lock_parent", message);
+            self.found.push(d.help(format!("GRANT UPDATE on a column of {name}, or leave out `lock_parent`")));
         }
         for (own, column) in parent.not_reused.iter().chain(&parent.not_before) {
             self.time(facts, column, own);
-            let classes = [self.facts.column(own), facts.column(column)];
-            self.zones(classes.into_iter().flatten().map(Class::of));
+            self.zones([self.facts.column(own), facts.column(column)].into_iter().flatten(), None);
         }
         if facts.row_security {
             let message = format!("`{name}` has row-level security for this role, which hides parents from the rule");

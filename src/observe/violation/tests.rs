@@ -11,6 +11,7 @@ fn finding(rule: &str) -> Finding {
         rule: rule.into(),
         action: Action::Reject,
         cause: "default_after_explicit",
+        evidence: Some("created_at is not in the column list, its default is now()".into()),
         columns: vec![value("created_at", "2026-01-01 00:00:00.02+00"), value("started_at", "2026-01-01 00:00:00+00")],
         by_seconds: Some(0.02),
         key: vec![value("id", "7")],
@@ -50,6 +51,7 @@ fn the_json_log_has_every_field_of_the_contract() {
         "operation": "insert",
         "action": "reject",
         "cause": "default_after_explicit",
+        "evidence": "created_at is not in the column list, its default is now()",
         "columns": [
             {"column": "created_at", "new": "2026-01-01 00:00:00.02+00"},
             {"column": "started_at", "new": "2026-01-01 00:00:00+00"},
@@ -115,6 +117,7 @@ fn a_record_is_one_flat_object() {
     assert_eq!(value["time"], "1970-01-01T00:00:00Z");
     assert_eq!(value["rule"], "executions_order");
     assert_eq!(value["action"], "reject");
+    assert_eq!(value["evidence"], "created_at is not in the column list, its default is now()");
     assert_eq!(value["operation"], "insert");
     assert_eq!(value["client"], "127.0.0.1:5000");
     assert_eq!(value["key"][0]["new"], "7");

@@ -73,10 +73,49 @@ fn json_has_every_field() {
     assert_eq!(d["related"][0]["line"], 3);
 }
 
+/// What SARIF 2.1.0 demands of the parts that are written here.
+///
+/// Source: OASIS, `sarif-schema-2.1.0.json`: the `required` properties, minima and enumerations of `sarifLog`, `run`, `toolComponent`,
+/// `reportingDescriptor`, `result`, `message`, `location`, `physicalLocation` and `region`.
+pub(crate) fn assert_valid_sarif(log: &serde_json::Value) {
+    assert_eq!(log["version"], "2.1.0");
+    let runs = log["runs"].as_array().unwrap();
+    for run in runs {
+        assert!(["utf16CodeUnits", "unicodeCodePoints"].contains(&run["columnKind"].as_str().unwrap()));
+        let driver = &run["tool"]["driver"];
+        assert!(driver["name"].is_string() && driver["semanticVersion"].is_string(), "{driver}");
+        let rules = driver["rules"].as_array().unwrap();
+        assert!(rules.iter().all(|rule| rule["id"].is_string() && rule["shortDescription"]["text"].is_string()));
+        for result in run["results"].as_array().unwrap() {
+            assert!(!result["message"]["text"].as_str().unwrap().is_empty(), "{result}");
+            assert!(["none", "note", "warning", "error"].contains(&result["level"].as_str().unwrap()), "{result}");
+            let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+            assert_eq!(rules[index]["id"], result["ruleId"], "{result}");
+            let related = result.get("relatedLocations").map_or(&[][..], |all| all.as_array().unwrap());
+            let locations = result["locations"].as_array().unwrap();
+            assert_eq!(locations.len(), 1, "{result}");
+            locations.iter().chain(related).for_each(assert_valid_location);
+        }
+    }
+}
+
+fn assert_valid_location(location: &serde_json::Value) {
+    let physical = &location["physicalLocation"];
+    let uri = physical["artifactLocation"]["uri"].as_str().unwrap();
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~/%:".contains(&b);
+    assert!(!uri.is_empty() && uri.bytes().all(allowed), "{uri}");
+    if let Some(region) = physical.get("region") {
+        let number = |key: &str| region[key].as_u64().unwrap();
+        assert!(number("startLine") >= 1 && number("startColumn") >= 1, "{region}");
+        assert!(number("endColumn") > number("startColumn"), "{region}");
+    }
+}
+
 #[test]
 fn sarif_points_at_the_rule_and_the_region() {
     let whole_file = Diagnostic::error(Code::Unreadable, place(0, 0), "no such file");
     let sarif = to_sarif(&[example(), whole_file]);
+    assert_valid_sarif(&sarif);
     let run = &sarif["runs"][0];
     let result = &run["results"][0];
     let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
@@ -94,4 +133,20 @@ fn suggestions_are_only_near_ones() {
     assert_eq!(nearest("frobnicate", ["strict", "order"]), None);
     assert_eq!(nearest("as", ["us", "ms", "ns"]), Some("us"));
     assert_eq!(nearest(&"x".repeat(100_000), ["strict"]), None);
+}
+
+#[test]
+fn the_manual_has_every_code_once() {
+    let manual = include_str!("../../../docs/rules.md");
+    let (_, rest) = manual.split_once("| code | severity | is about |").unwrap();
+    let rows =
+        rest.lines().skip(1).skip_while(|line| !line.starts_with("| `")).take_while(|line| line.starts_with("| `"));
+    let mut named: Vec<&str> = rows
+        .flat_map(|row| row.split(" | ").next().unwrap().trim_start_matches("| ").split(", "))
+        .map(|code| code.trim_matches('`'))
+        .collect();
+    named.sort_unstable();
+    let mut all: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    all.sort_unstable();
+    assert_eq!(named, all);
 }

@@ -1,22 +1,6 @@
 //! `duration`: a stored duration that agrees with its start and end.
 //!
-//! ```yaml
-//! - name: executions_duration
-//!   duration: {column: duration_us, start: started_at, end: completed_at, unit: us, tolerance: 1us}
-//! ```
-//!
-//! **What it does**: `column` must be `end - start`, give or take `tolerance`.
-//!
-//! **Why**: a duration that is computed from the wrong event says 0, or milliseconds where microseconds are meant, and sums of it look healthy.
-//!
-//! **Keys**, all inside `duration`:
-//! - `column`, `start`, `end` (columns).
-//! - `unit` (`s`, `ms`, `us`, `ns`): what `column` counts. Without effect where it is an `interval`.
-//! - `tolerance` (length of time, default 0): by how much it may be off.
-//!
-//! The rule's own `unit` (or the table's `units`) is about `start` and `end` where those are numbers.
-//!
-//! **NULL** in any of the three: not judged. So an orphan's duration may be NULL; 0 may not, unless start and end are equal.
+//! Its manual is `docs/rules/duration.md`.
 
 use super::Spec;
 use crate::rules::{

@@ -1,7 +1,7 @@
-//! The kinds of rules: a file per kind, with its keys, what is checked, and its documentation.
+//! The kinds of rules: a file per kind, with its keys and what is checked.
 //!
-//! **Adding one**: a file here with a [`Spec`] and its manual as module docs, a line in [`KINDS`], a variant of
-//! [`Kind`], and its SQL in the guard compiler.
+//! **Adding one**: a file here with a [`Spec`], a line in [`KINDS`], a variant of [`Kind`], its SQL in the guard compiler, and its manual as
+//! `docs/rules/<kind>.md`: the tests hold each page against the code.
 
 mod check;
 mod duration;
@@ -53,3 +53,6 @@ pub fn time_columns(kind: &Kind) -> Vec<&str> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

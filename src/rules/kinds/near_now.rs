@@ -1,20 +1,6 @@
 //! `near_now`: a time that is about now when it is written.
 //!
-//! ```yaml
-//! - name: executions_fresh
-//!   near_now: {columns: [created_at], past: 5m, future: 5s}
-//! ```
-//!
-//! **What it does**: compares with the server's clock. A value older than `past`, measured from the start of the transaction, or further in the
-//! future than `future`, measured from the clock, violates.
-//!
-//! **Why**: finds clocks that are off, time zones taken twice, and timestamps copied from another row.
-//!
-//! **Keys**, all inside `near_now`:
-//! - `columns` (list of columns).
-//! - `past`, `future` (lengths of time): at least one of them; the one that is missing is not judged.
-//!
-//! **NULL**: not judged. `infinity` is too far in the future, `-infinity` too far in the past.
+//! Its manual is `docs/rules/near_now.md`.
 
 use super::Spec;
 use crate::rules::{

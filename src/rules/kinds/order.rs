@@ -1,23 +1,6 @@
 //! `order`: points in time that follow each other.
 //!
-//! ```yaml
-//! - name: executions_order
-//!   order: [created_at, started_at, completed_at]
-//!   tolerance: 5ms
-//! ```
-//!
-//! **What it does**: each column must be at or before the next one that is not null. With `created_at` and `completed_at` set and `started_at`
-//! null, `created_at` is compared with `completed_at`.
-//!
-//! **Why**: a completion before its start is a negative duration in every report that subtracts them.
-//!
-//! **Keys**, beside `order`:
-//! - `tolerance` (length of time, default 0): by how much a value may be before its predecessor. For clocks that differ.
-//! - `strict` (default false): equal values violate too.
-//! - `min_gap` (length of time): the least distance to the predecessor. Excludes `tolerance` and `strict`.
-//! - `max_gap` (length of time): the greatest distance to the predecessor.
-//!
-//! **NULL**: skipped. `-infinity` is before and `infinity` after everything.
+//! Its manual is `docs/rules/order.md`.
 
 use super::Spec;
 use crate::rules::{

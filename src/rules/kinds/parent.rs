@@ -1,31 +1,6 @@
 //! `parent`: a row against the row it belongs to.
 //!
-//! ```yaml
-//! - name: executions_no_reuse
-//!   parent:
-//!     table: public.jobs
-//!     join: {job_id: id}
-//!     not_reused: {created_at: created_at}
-//!     not_before: {created_at: created_at}
-//! ```
-//!
-//! **What it does**: finds the parent's row by `join` and compares. `not_reused`: the two values must differ. `not_before`: this row's value must
-//! not be before the parent's. All pairs are written *this table's column: the parent's column*.
-//!
-//! **Why**: a child created with its parent's `created_at` has a duration of days; nothing in the child's own row shows it.
-//!
-//! **Keys**, all inside `parent`:
-//! - `table`: the parent, `public` where it names no schema.
-//! - `join`: at least one pair.
-//! - `not_reused`, `not_before`: at least one of them, with at least one pair.
-//! - `tolerance` (length of time, default 0): by how much `not_before` may be missed.
-//! - `lock_parent` (default false): lock the parent's row `FOR SHARE` while judging.
-//!
-//! **NULL** in any column: not judged; a parent that is not there: neither.
-//!
-//! **Limits**: a parent that another transaction changes at the same moment is seen as it was, so a violation may land; `lock_parent: true` closes
-//! that, needs the UPDATE privilege on the parent, and deadlocks where transactions insert children and then update the parent. A parent
-//! inserted by the same statement cannot be seen. COPY cannot judge this kind. The join should have an index on the parent.
+//! Its manual is `docs/rules/parent.md`.
 
 use super::Spec;
 use crate::rules::{

@@ -1,19 +1,6 @@
 //! `plausible`: a time in the range where real ones are.
 //!
-//! ```yaml
-//! - name: executions_sane
-//!   plausible: {columns: [started_at, completed_at], after: 2000-01-01, before: 2100-01-01}
-//! ```
-//!
-//! **What it does**: a value before `after`, or at or after `before`, violates; so do infinity, NaN and the epoch's zero.
-//!
-//! **Why**: finds 0 for "not recorded", milliseconds where seconds are meant (year 56,000) and the reverse (January 1970).
-//!
-//! **Keys**, all inside `plausible`, all needed:
-//! - `columns` (list of columns).
-//! - `after`, `before`: a day (`2000-01-01`, from its midnight in UTC) or an instant with its offset (`2000-01-01T12:00:00Z`).
-//!
-//! **NULL**: not judged.
+//! Its manual is `docs/rules/plausible.md`.
 
 use super::Spec;
 use crate::rules::{

@@ -1,17 +1,6 @@
 //! `require`: columns that must have a value, or must have none.
 //!
-//! ```yaml
-//! - name: executions_done_has_end
-//!   when: "status IN ('completed', 'failed')"
-//!   require: {not_null: [completed_at], null: []}
-//! ```
-//!
-//! **What it does**: a NULL in a column of `not_null`, or a value in a column of `null`, violates. Mostly used with `when`.
-//!
-//! **Why**: all other kinds let NULL pass, because "not yet" is a healthy state; this one says when it is not.
-//!
-//! **Keys**, all inside `require`, at least one column in all:
-//! - `not_null`, `null` (lists of columns).
+//! Its manual is `docs/rules/require.md`.
 
 use super::Spec;
 use crate::rules::{

@@ -68,8 +68,8 @@ fn found_in(rule: &str, facts: &RelationFacts) -> Vec<String> {
     assert!(inspected.diagnostics.is_empty(), "{:?}", inspected.diagnostics);
     let words = Words::new(&inspected.set, &inspected.sources);
     let table = &inspected.set.tables[0];
-    let mut all = relation_findings(table, facts);
-    all.extend(table.rules.iter().flat_map(|r| super::rule(r, facts, &words)));
+    let mut all = relation_findings(table, facts, &inspected.set);
+    all.extend(table.rules.iter().flat_map(|r| super::rule(r, facts, "app", &words)));
     all.iter().map(|d| format!("{}:{} {}", d.place.line, d.place.column, d.code.as_str())).collect()
 }
 
@@ -96,8 +96,8 @@ fn what_does_not_fit_is_named_at_its_place() {
         ("order: [created_at, start_at]", vec!["5:35 unknown-column"]),
         ("order: [created_at, status]", vec!["5:35 column-type"]),
         ("order: [created_at, start_ts]", vec!["5:35 missing-unit"]),
-        ("order: [created_at, started_at]", vec!["5:15 missing-timezone"]),
-        ("near_now: {columns: [started_at], past: 5m}", vec!["5:15 missing-timezone"]),
+        ("order: [created_at, started_at]", vec!["5:35 missing-timezone"]),
+        ("near_now: {columns: [started_at], past: 5m}", vec!["5:36 missing-timezone"]),
         ("require: {not_null: [statu]}, when: Day > created", vec!["5:36 unknown-column", "5:57 unknown-column"]),
         (
             "duration: {column: status, start: created_at, end: took, unit: s}",
@@ -111,7 +111,7 @@ fn what_does_not_fit_is_named_at_its_place() {
         ("parent: {table: jobs, join: {job_id: id}, not_before: {created_at: ts}}", vec!["5:82 missing-unit"]),
         (
             "parent: {table: jobs, join: {job_id: id}, not_before: {started_at: created_at}}",
-            vec!["5:15 missing-timezone"],
+            vec!["5:70 missing-timezone"],
         ),
     ] {
         assert_eq!(found(rule), expected, "{rule}");
@@ -139,5 +139,64 @@ fn relations_that_cannot_be_guarded_are_named() {
     assert_eq!(
         found_in("parent: {table: jobs, join: {job_id: id}, not_reused: {created_at: created_at}}", &hidden),
         ["5:31 unguardable"]
+    );
+}
+
+#[test]
+fn what_the_role_may_not_read_is_named() {
+    let mut facts = executions();
+    facts.columns[0].can_select = false;
+    assert_eq!(found_in("order: [created_at, started_at], timezone: UTC", &facts), ["5:23 unguardable"]);
+    let mut facts = executions();
+    facts.parents[0].columns[0].can_select = false;
+    let rule = "parent: {table: jobs, join: {job_id: id}, not_before: {created_at: created_at}}";
+    assert_eq!(found_in(rule, &facts), ["5:52 unguardable"]);
+    let mut facts = executions();
+    facts.parents[0].columns.iter_mut().for_each(|column| column.can_update = false);
+    let rule = "parent: {table: jobs, join: {job_id: id}, not_before: {created_at: created_at}, lock_parent: true}";
+    assert_eq!(found_in(rule, &facts), ["5:95 unguardable"]);
+    let mut facts = executions();
+    facts.columns[0].virtual_generated = true;
+    assert_eq!(found_in("require: {not_null: [created_at]}", &facts), ["5:36 column-type"]);
+}
+
+#[test]
+fn units_of_what_is_no_number_are_named() {
+    assert_eq!(found("order: [created_at, started_at], unit: us, timezone: UTC"), ["5:48 no-effect"]);
+    assert_eq!(found("order: [created_at, start_ts], unit: us"), [""; 0]);
+}
+
+#[test]
+fn views_and_partitions_are_named() {
+    let name = |name: &str| QualifiedName { schema: "public".to_owned(), name: name.to_owned() };
+    let messages = |facts: &RelationFacts, rules: &str| {
+        let inspected = inspect_texts([("a.yaml", rules)]);
+        let found = relation_findings(&inspected.set.tables[0], facts, &inspected.set);
+        found.iter().map(|d| format!("{}: {}", d.code.as_str(), d.message)).collect::<Vec<_>>()
+    };
+    let one = "version: 1\ntables:\n- {table: executions, rules: [{name: r, check: day}]}\n";
+    let both = format!("{one}- {{table: above, rules: [{{name: s, check: day}}]}}\n");
+    let mut facts = executions();
+    (facts.kind, facts.view_bases) = ('v', vec![name("base")]);
+    assert_eq!(
+        messages(&facts, one),
+        [
+            "on-view: `public.executions` is a view: a write to `public.base` itself, or through another view of it, is not judged by these rules"
+        ]
+    );
+    let mut facts = executions();
+    facts.lineage.push(name("above"));
+    assert_eq!(
+        messages(&facts, one),
+        [
+            "on-partition: `public.executions` is a child of `public.above`: a write to `public.above` is not judged, even if its row goes here"
+        ]
+    );
+    facts.partition_root = Some(2);
+    assert_eq!(
+        messages(&facts, &both),
+        [
+            "on-partition: `public.executions` is a partition of `public.above`: a write to it is judged by these rules only, and not by those of `public.above`"
+        ]
     );
 }
