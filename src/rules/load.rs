@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use self::find::Scope;
 use super::{
     diagnostic::{Code, Counts, Diagnostic, Severity},
     fields::Context,
@@ -33,12 +34,13 @@ pub struct Loaded {
     pub counts: Counts,
 }
 
-/// Loads rule files. A path is a file, or a directory: then every `*.yaml` and `*.yml` below it, in the order of their names.
+/// Loads the rules that come into force. A path is a file, or a directory: then every `*.yaml` and `*.yml` below it, in the order of their names, but for
+/// what is in a directory `presets` further down. A preset is in force where a path names it, or the directory.
 ///
 /// # Errors
 /// Every mistake in every file, with its place; warnings are among them. Nothing is loaded then.
 pub fn load(paths: &[PathBuf]) -> Result<Loaded, Vec<Diagnostic>> {
-    inspect(paths).into_loaded()
+    read(paths, Scope::InForce).into_loaded()
 }
 
 /// As [`load`], from texts that are in memory already.
@@ -71,10 +73,14 @@ impl Inspected {
     }
 }
 
-/// Reads rule files for people who want to see their mistakes.
+/// Reads rule files for people who want to see their mistakes: all below a directory, presets too.
 pub fn inspect(paths: &[PathBuf]) -> Inspected {
+    read(paths, Scope::Whole)
+}
+
+fn read(paths: &[PathBuf], scope: Scope) -> Inspected {
     let mut reading = Reading::default();
-    for found in find::rule_files(paths) {
+    for found in find::rule_files(paths, scope) {
         match found.and_then(|path| contents(&path).map(|bytes| (path, bytes))) {
             Ok((path, bytes)) => reading.file(path, &bytes),
             Err(diagnostic) => reading.diagnostics.push(*diagnostic),

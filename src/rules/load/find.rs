@@ -11,17 +11,29 @@ use crate::rules::diagnostic::{Code, Diagnostic};
 /// Directories below directories; a loop of symbolic links ends here.
 const DEEPEST: usize = 16;
 
+/// A directory of rule files of which everybody needs a few: it is read where a path names it, or something in it.
+const PRESETS: &str = "presets";
+
+/// Which files a directory stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Those that come into force with it: presets further down are left out.
+    InForce,
+    /// All below it.
+    Whole,
+}
+
 /// A rule file, or why a path gives none.
 pub(super) type Found = Result<PathBuf, Box<Diagnostic>>;
 
 /// Every rule file, in order, each once; or why a path gives none.
-pub(super) fn rule_files(paths: &[PathBuf]) -> Vec<Found> {
+pub(super) fn rule_files(paths: &[PathBuf], scope: Scope) -> Vec<Found> {
     let mut found = Vec::new();
     for path in paths {
         let before = found.len();
         match std::fs::metadata(path) {
             Ok(meta) if meta.is_dir() => {
-                below(path, 0, &mut found);
+                below(path, scope, 0, &mut found);
                 if found.len() == before {
                     let d = Diagnostic::warning(Code::NoEffect, whole(path), "no rule file is below this directory");
                     found.push(Err(Box::new(d.help("rule files end in .yaml or .yml"))));
@@ -39,7 +51,7 @@ pub(super) fn rule_files(paths: &[PathBuf]) -> Vec<Found> {
     found
 }
 
-fn below(directory: &Path, depth: usize, found: &mut Vec<Found>) {
+fn below(directory: &Path, scope: Scope, depth: usize, found: &mut Vec<Found>) {
     let listed = std::fs::read_dir(directory).and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect());
     let mut paths: Vec<PathBuf> = match listed {
         Ok(paths) => paths,
@@ -52,8 +64,9 @@ fn below(directory: &Path, depth: usize, found: &mut Vec<Found>) {
             continue;
         }
         if path.is_dir() {
-            if depth < DEEPEST {
-                below(&path, depth + 1, found);
+            let left_out = scope == Scope::InForce && path.ends_with(PRESETS);
+            if depth < DEEPEST && !left_out {
+                below(&path, scope, depth + 1, found);
             }
         } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
             found.push(Ok(path));

@@ -326,6 +326,26 @@ fn directories_are_searched_and_files_named_twice_are_read_once() {
 }
 
 #[test]
+fn presets_come_into_force_where_they_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = |n: u8| format!("version: 1\ntables:\n- table: t{n}\n  rules:\n  - {{name: r{n}, check: a}}\n");
+    let presets = dir.path().join("sub/presets");
+    std::fs::create_dir_all(&presets).unwrap();
+    std::fs::write(dir.path().join("a.yaml"), text(1)).unwrap();
+    std::fs::write(presets.join("b.yaml"), text(2)).unwrap();
+    std::fs::write(presets.join("c.yaml"), text(3)).unwrap();
+    let names = |set: RuleSet| set.tables.iter().map(|t| t.table.clone()).collect::<Vec<_>>().join(" ");
+    let loaded = |paths: &[PathBuf]| names(load(paths).unwrap().set);
+    let root = dir.path().to_owned();
+    assert_eq!(loaded(std::slice::from_ref(&root)), "t1");
+    assert_eq!(loaded(&[root.clone(), presets.join("c.yaml")]), "t1 t3");
+    assert_eq!(loaded(&[root.clone(), presets.clone()]), "t1 t2 t3");
+    assert_eq!(loaded(&[presets]), "t2 t3");
+    // Who looks for mistakes sees all.
+    assert_eq!(names(inspect(&[root]).set), "t1 t2 t3");
+}
+
+#[test]
 fn what_cannot_be_read_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let missing = load(&[dir.path().join("none.yaml")]).unwrap_err();
