@@ -1,11 +1,12 @@
 #!/bin/sh
 # Installs what the tests and the benchmark need and this machine lacks: PostgreSQL's server, HAProxy, PgBouncer, promtool, a JDK with pgjdbc,
-# and a Python environment with the drivers in target/venv. Does nothing, silently, where all is there. Services of the installed packages are not started.
+# a Python environment with the drivers in target/venv, and the job queues of tests/queues there and in target/queues (npm). Does nothing, silently,
+# where all is there. Services of the installed packages are not started.
 #
-#   tests/setup.sh [NAME]…     only these: postgresql haproxy pgbouncer prometheus jdbc python libclang   (default: all)
+#   tests/setup.sh [NAME]…     only these: postgresql haproxy pgbouncer prometheus jdbc python queues libclang   (default: all)
 set -eu
 cd "$(dirname "$0")/.."
-wanted=${*:-postgresql haproxy pgbouncer prometheus jdbc python libclang}
+wanted=${*:-postgresql haproxy pgbouncer prometheus jdbc python queues libclang}
 venv=target/venv
 packages=
 
@@ -27,9 +28,10 @@ for name in $wanted; do
         jdbc)
             has javac || packages="$packages default-jdk-headless"
             [ -e /usr/share/java/postgresql.jar ] || packages="$packages libpostgresql-jdbc-java" ;;
-        python)
+        python | queues)
             # ensurepip is in a package of its own on Debian
-            [ -x "$venv/bin/python" ] || python3 -c 'import venv, ensurepip' 2>/dev/null || packages="$packages python3 python3-venv" ;;
+            [ -x "$venv/bin/python" ] || python3 -c 'import venv, ensurepip' 2>/dev/null || packages="$packages python3 python3-venv"
+            [ "$name" = python ] || has npm || packages="$packages nodejs npm" ;;
         # bindgen of the crate pg_query, in the tests only
         libclang)
             # the C library; libclang-cpp.so may be there without it
@@ -66,12 +68,26 @@ if [ -n "$packages" ]; then
     rm -f "$log"
 fi
 
-case " $wanted " in *" python "*)
-    stamp=$venv/requirements.txt
-    if ! cmp -s examples/requirements.txt "$stamp"; then
-        echo "setup: Python drivers into $venv" >&2
-        [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-        "$venv/bin/pip" install --quiet --disable-pip-version-check -r examples/requirements.txt
-        cp examples/requirements.txt "$stamp"
-    fi
-esac
+# What a requirements file names, into the environment.
+python_packages() {
+    stamp=$venv/$(echo "$1" | tr / _)
+    cmp -s "$1" "$stamp" && return 0
+    echo "setup: $1 into $venv" >&2
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$1"
+    cp "$1" "$stamp"
+}
+
+# What tests/queues/package-lock.json names, a Node that is new enough included.
+npm_packages() {
+    cmp -s tests/queues/package-lock.json target/queues/installed && return 0
+    echo "setup: npm packages into target/queues" >&2
+    mkdir -p target/queues
+    cp tests/queues/package.json tests/queues/package-lock.json target/queues
+    # The Node that runs npm is too old for them, and need not be newer.
+    npm ci --prefix target/queues --ignore-scripts --no-audit --no-fund --loglevel error
+    cp tests/queues/package-lock.json target/queues/installed
+}
+
+case " $wanted " in *" python "*) python_packages examples/requirements.txt ;; esac
+case " $wanted " in *" queues "*) python_packages tests/queues/requirements.txt && npm_packages ;; esac
