@@ -53,7 +53,8 @@ fn proxy(rules: &Path) -> Proxy {
     let local = |port| HostPort { host: "127.0.0.1".into(), port };
     let upstream = local(support::cluster().port());
     let rules = vec![rules.to_owned()];
-    Proxy::start(&Settings { listen: local(0), upstream, admin: None, rules, threads: 1, ..Settings::default() }).unwrap()
+    Proxy::start(&Settings { listen: local(0), upstream, admin: None, rules, threads: 1, ..Settings::default() })
+        .unwrap()
 }
 
 #[test]
@@ -133,7 +134,8 @@ async fn tests_of_presets_hold_on_observe_and_on_reject() {
             violated.extend(expected);
         }
         let rules = load(std::slice::from_ref(&preset)).unwrap().set.tables;
-        let all: BTreeSet<_> = rules.iter().flat_map(|table| table.rules.iter().map(|rule| rule.name.clone())).collect();
+        let all: BTreeSet<_> =
+            rules.iter().flat_map(|table| table.rules.iter().map(|rule| rule.name.clone())).collect();
         assert_eq!(violated, all, "{}: a rule that no test breaks", preset.display());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -181,7 +181,8 @@ async fn graphile_worker_lives_behind_its_preset() {
 
     let half = "INSERT INTO graphile_worker._private_jobs (task_id, locked_at) VALUES (1, now())";
     stage.refused(half, "graphile_worker_lock_whole", "graphile_worker._private_jobs").await;
-    let backwards = "INSERT INTO graphile_worker._private_known_crontabs VALUES ('bad', now(), now() - interval '1 day')";
+    let backwards =
+        "INSERT INTO graphile_worker._private_known_crontabs VALUES ('bad', now(), now() - interval '1 day')";
     stage.refused(backwards, "graphile_worker_crontab_order", "graphile_worker._private_known_crontabs").await;
 }
 
