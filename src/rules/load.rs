@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use self::find::Scope;
+use self::find::Found;
 use super::{
     diagnostic::{Code, Counts, Diagnostic, Severity},
     fields::Context,
@@ -40,7 +40,7 @@ pub struct Loaded {
 /// # Errors
 /// Every mistake in every file, with its place; warnings are among them. Nothing is loaded then.
 pub fn load(paths: &[PathBuf]) -> Result<Loaded, Vec<Diagnostic>> {
-    read(paths, Scope::InForce).into_loaded()
+    read(find::rule_files(paths)).into_loaded()
 }
 
 /// As [`load`], from texts that are in memory already.
@@ -75,13 +75,13 @@ impl Inspected {
 
 /// Reads rule files for people who want to see their mistakes: all below a directory, presets too.
 pub fn inspect(paths: &[PathBuf]) -> Inspected {
-    read(paths, Scope::Whole)
+    read(find::all_files(paths))
 }
 
-fn read(paths: &[PathBuf], scope: Scope) -> Inspected {
+fn read(files: Vec<Found>) -> Inspected {
     let mut reading = Reading::default();
-    for found in find::rule_files(paths, scope) {
-        match found.and_then(|path| contents(&path).map(|bytes| (path, bytes))) {
+    for file in files {
+        match file.and_then(|path| contents(&path).map(|bytes| (path, bytes))) {
             Ok((path, bytes)) => reading.file(path, &bytes),
             Err(diagnostic) => reading.diagnostics.push(*diagnostic),
         }

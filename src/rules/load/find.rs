@@ -14,26 +14,26 @@ const DEEPEST: usize = 16;
 /// A directory of rule files of which everybody needs a few: it is read where a path names it, or something in it.
 const PRESETS: &str = "presets";
 
-/// Which files a directory stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// Those that come into force with it: presets further down are left out.
-    InForce,
-    /// All below it.
-    Whole,
-}
-
 /// A rule file, or why a path gives none.
 pub(super) type Found = Result<PathBuf, Box<Diagnostic>>;
 
-/// Every rule file, in order, each once; or why a path gives none.
-pub(super) fn rule_files(paths: &[PathBuf], scope: Scope) -> Vec<Found> {
+/// Every rule file that comes into force, in order, each once; or why a path gives none. Presets further down than a path are left out.
+pub(super) fn rule_files(paths: &[PathBuf]) -> Vec<Found> {
+    files(paths, false)
+}
+
+/// As [`rule_files`], with all presets.
+pub(super) fn all_files(paths: &[PathBuf]) -> Vec<Found> {
+    files(paths, true)
+}
+
+fn files(paths: &[PathBuf], presets: bool) -> Vec<Found> {
     let mut found = Vec::new();
     for path in paths {
         let before = found.len();
         match std::fs::metadata(path) {
             Ok(meta) if meta.is_dir() => {
-                below(path, scope, 0, &mut found);
+                below(path, presets, 0, &mut found);
                 if found.len() == before {
                     let d = Diagnostic::warning(Code::NoEffect, whole(path), "no rule file is below this directory");
                     found.push(Err(Box::new(d.help("rule files end in .yaml or .yml"))));
@@ -51,7 +51,7 @@ pub(super) fn rule_files(paths: &[PathBuf], scope: Scope) -> Vec<Found> {
     found
 }
 
-fn below(directory: &Path, scope: Scope, depth: usize, found: &mut Vec<Found>) {
+fn below(directory: &Path, presets: bool, depth: usize, found: &mut Vec<Found>) {
     let listed = std::fs::read_dir(directory).and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect());
     let mut paths: Vec<PathBuf> = match listed {
         Ok(paths) => paths,
@@ -64,9 +64,8 @@ fn below(directory: &Path, scope: Scope, depth: usize, found: &mut Vec<Found>) {
             continue;
         }
         if path.is_dir() {
-            let left_out = scope == Scope::InForce && path.ends_with(PRESETS);
-            if depth < DEEPEST && !left_out {
-                below(&path, scope, depth + 1, found);
+            if depth < DEEPEST && (presets || !path.ends_with(PRESETS)) {
+                below(&path, presets, depth + 1, found);
             }
         } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
             found.push(Ok(path));
