@@ -2,7 +2,7 @@
 
 use super::INSERT;
 use crate::harness::{
-    Message, cluster, fe,
+    Message, fe,
     stage::play_on_both,
     talk::{error, tags},
 };
