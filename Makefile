@@ -23,12 +23,18 @@ setup: ## Install what the tests and the benchmark need
 	@tests/setup.sh
 
 .PHONY: test
-test: setup lint test-rust test-oracle test-alerts ## Everything that CI runs
+test: setup lint test-rust test-majors test-oracle test-alerts ## Everything that CI runs
 
 .PHONY: test-rust
 # Not nextest: a fresh toolchain does not have it.
 test-rust: ## Unit and integration tests, with throwaway PostgreSQL servers
 	$(CARGO) test
+
+.PHONY: test-majors
+test-majors: ## The integration tests on PostgreSQL 18, and what depends most on the version on 14, 16 and 17
+	@tests/setup.sh majors
+	tests/majors/run.sh 18
+	for major in 14 16 17; do tests/majors/run.sh $$major memory:: guard:: || exit 1; done
 
 .PHONY: test-oracle
 test-oracle: ## The SQL locator and the splice against PostgreSQL's own parser

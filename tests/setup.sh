@@ -1,12 +1,12 @@
 #!/bin/sh
 # Installs what the tests and the benchmark need and this machine lacks: PostgreSQL's server, HAProxy, PgBouncer, promtool, a JDK with pgjdbc,
-# a Python environment with the drivers in target/venv, and the job queues of tests/queues there and in target/queues (npm). Does nothing, silently,
-# where all is there. Services of the installed packages are not started.
+# a Python environment with the drivers in target/venv, the job queues of tests/queues there and in target/queues (npm), and servers of other majors in
+# target/majors (npm). Does nothing, silently, where all is there. Services of the installed packages are not started.
 #
-#   tests/setup.sh [NAME]…     only these: postgresql haproxy pgbouncer prometheus jdbc python queues libclang   (default: all)
+#   tests/setup.sh [NAME]…     only these: postgresql haproxy pgbouncer prometheus jdbc python queues majors libclang   (default: all)
 set -eu
 cd "$(dirname "$0")/.."
-wanted=${*:-postgresql haproxy pgbouncer prometheus jdbc python queues libclang}
+wanted=${*:-postgresql haproxy pgbouncer prometheus jdbc python queues majors libclang}
 venv=target/venv
 packages=
 
@@ -32,6 +32,7 @@ for name in $wanted; do
             # ensurepip is in a package of its own on Debian
             [ -x "$venv/bin/python" ] || python3 -c 'import venv, ensurepip' 2>/dev/null || packages="$packages python3 python3-venv"
             [ "$name" = python ] || has npm || packages="$packages nodejs npm" ;;
+        majors) has npm || packages="$packages nodejs npm" ;;
         # bindgen of the crate pg_query, in the tests only
         libclang)
             # the C library; libclang-cpp.so may be there without it
@@ -78,16 +79,23 @@ python_packages() {
     cp "$1" "$stamp"
 }
 
-# What tests/queues/package-lock.json names, a Node that is new enough included.
+# What tests/$1/package-lock.json names, into target/$1.
 npm_packages() {
-    cmp -s tests/queues/package-lock.json target/queues/installed && return 0
-    echo "setup: npm packages into target/queues" >&2
-    mkdir -p target/queues
-    cp tests/queues/package.json tests/queues/package-lock.json target/queues
-    # The Node that runs npm is too old for them, and need not be newer.
-    npm ci --prefix target/queues --ignore-scripts --no-audit --no-fund --loglevel error
-    cp tests/queues/package-lock.json target/queues/installed
+    name=$1
+    shift
+    cmp -s "tests/$name/package-lock.json" "target/$name/installed" && return 0
+    echo "setup: npm packages into target/$name" >&2
+    mkdir -p "target/$name"
+    cp "tests/$name/package.json" "tests/$name/package-lock.json" "target/$name"
+    npm ci --prefix "target/$name" --no-audit --no-fund --loglevel error "$@" >/dev/null
+    cp "tests/$name/package-lock.json" "target/$name/installed"
 }
 
 case " $wanted " in *" python "*) python_packages examples/requirements.txt ;; esac
-case " $wanted " in *" queues "*) python_packages tests/queues/requirements.txt && npm_packages ;; esac
+case " $wanted " in *" queues "*)
+    python_packages tests/queues/requirements.txt
+    # The Node that runs npm is too old for them, and need not be newer: one that is new enough is among them.
+    npm_packages queues --ignore-scripts ;;
+esac
+# A script of theirs makes the symbolic links that npm does not keep.
+case " $wanted " in *" majors "*) npm_packages majors ;; esac
