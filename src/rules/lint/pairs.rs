@@ -32,10 +32,6 @@ pub(super) fn contradiction(a: &Rule, b: &Rule) -> Option<String> {
             (x.column == y.column && x.start == y.start && x.end == y.end && x.unit != y.unit)
                 .then(|| format!("`{}` cannot count two units", x.column))
         }
-        (Kind::WriteOnce(once), Kind::Transitions(states)) | (Kind::Transitions(states), Kind::WriteOnce(once)) => once
-            .columns
-            .contains(&states.column)
-            .then(|| format!("`{}` may change by one and never by the other", states.column)),
         _ => None,
     }
 }

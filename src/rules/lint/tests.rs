@@ -4,7 +4,7 @@ use super::*;
 use crate::rules::{
     diagnostic::Severity,
     load::inspect_texts,
-    set::{Condition, Kind, Matches, Monotonic, Place, Transitions, WriteOnce},
+    set::{Condition, Kind, Matches, Monotonic, Place, WriteOnce},
 };
 
 /// `code line` of everything found about two rules, which stand in lines 5 and 6.
@@ -193,10 +193,6 @@ fn kinds_that_remember() {
         found.iter().map(|d| format!("{} {}", d.code.as_str(), d.place.line)).collect::<Vec<_>>()
     };
     assert_eq!(of(&set), ["redundant-rule 6"]);
-    let table = Arc::get_mut(&mut set.tables[0]).unwrap();
-    let allow = vec![("new".to_owned(), columns(&["old"]))];
-    table.rules[1].kind = Kind::Transitions(Transitions { column: "s".to_owned(), allow, initial: None });
-    assert_eq!(of(&set), ["contradictory-rules 6"]);
     let table = Arc::get_mut(&mut set.tables[0]).unwrap();
     table.rules[0].kind = Kind::Check(Condition { text: "a".to_owned(), columns: columns(&["a"]) });
     assert_eq!(of(&set), [""; 0]);
