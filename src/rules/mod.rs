@@ -9,7 +9,7 @@ mod file;
 mod kinds;
 pub mod lint;
 pub mod load;
-mod rule_tests;
+pub mod rule_tests;
 pub mod set;
 pub mod sources;
 mod values;

@@ -98,6 +98,11 @@ pub fn unit(cx: &mut Context, node: &Node, what: &str) -> Option<Unit> {
     cx.choice(node, what, &UNITS)
 }
 
+/// The unit of that name.
+pub fn parse_unit(text: &str) -> Option<Unit> {
+    UNITS.iter().find(|(name, _)| *name == text).map(|(_, unit)| *unit)
+}
+
 /// A day or an instant.
 pub fn instant(cx: &mut Context, node: &Node, what: &str) -> Option<jiff::Timestamp> {
     const INSTANT: &str = "a day (`2000-01-01`, UTC) or an instant with its offset (`2000-01-01T12:00:00Z`)";
