@@ -85,7 +85,10 @@ pub(super) fn test(arguments: Arguments) -> Outcome {
             return Ok(Exit::Usage);
         }
     };
-    let report = run(&stage, &set, &chosen)?;
+    // Who chooses tests asks about their files; who does not, about all.
+    let files: Vec<_> = chosen.iter().map(|(file, _)| &file.file).collect();
+    let coverage = Coverage::new(&set, |rule| arguments.run.is_none() || files.contains(&&rule.place.file));
+    let report = run(&stage, &set, &chosen, coverage)?;
     super::print(&match arguments.format {
         Format::Text => text::to_text(&report),
         Format::Json => json::to_json(&report)?,
@@ -111,8 +114,13 @@ fn chosen<'s>(set: &'s RuleSet, run: Option<&Regex>) -> Vec<(&'s FileTests, Vec<
 }
 
 /// Runs them one after the other: what the proxy counts belongs to the one that runs.
-fn run(stage: &Stage, set: &RuleSet, chosen: &[(&FileTests, Vec<&RuleTest>)]) -> Result<Report, Error> {
-    let mut report = Report { tested: Vec::new(), coverage: Coverage::new(set) };
+fn run(
+    stage: &Stage,
+    set: &RuleSet,
+    chosen: &[(&FileTests, Vec<&RuleTest>)],
+    coverage: Coverage,
+) -> Result<Report, Error> {
+    let mut report = Report { tested: Vec::new(), coverage };
     let mut interrupt = pin!(tokio::signal::ctrl_c());
     for (file, tests) in chosen {
         let database = stage.server().prepare(file, set);

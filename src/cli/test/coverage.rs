@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::play::Played;
-use crate::rules::set::RuleSet;
+use crate::rules::set::{Rule, RuleSet};
 
 /// The rules in the order of their files.
 #[derive(Debug)]
@@ -22,8 +22,11 @@ pub(super) struct Covered {
 }
 
 impl Coverage {
-    pub(super) fn new(set: &RuleSet) -> Self {
-        let rules = set.tables.iter().flat_map(|table| table.rules.iter().map(|rule| (table.label(), &rule.name)));
+    /// Of the rules that `of` lets through.
+    pub(super) fn new(set: &RuleSet, of: impl Fn(&Rule) -> bool) -> Self {
+        let tables = set.tables.iter();
+        let rules = tables.flat_map(|table| table.rules.iter().map(|rule| (table.label(), rule)));
+        let rules = rules.filter(|(_, rule)| of(rule)).map(|(table, rule)| (table, &rule.name));
         Self(rules.map(|(table, rule)| Covered { rule: rule.clone(), table, passed: 0, violated: 0 }).collect())
     }
 

@@ -4,7 +4,10 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Report, Tested};
+use super::{
+    judge::Failure,
+    report::{Report, Tested},
+};
 
 pub(super) fn to_junit(report: &Report) -> String {
     let files = report.tested.chunk_by(|a, b| a.place.file == b.place.file);
@@ -39,20 +42,28 @@ fn case(test: &Tested, file: &str) -> String {
         return out;
     }
     out += ">\n";
-    let element = if test.ran { "failure" } else { "error" };
-    for failure in &test.failures {
-        let expected =
-            if failure.expected.is_empty() { String::new() } else { format!("expected: {}\n", failure.expected) };
-        let text = format!("{}\n{expected}found: {}", test.location(), failure.found);
-        let (about, text) = (escaped(failure.about), escaped(&text));
-        let message = escaped(&format!("{}: {}", failure.about, failure.found));
-        // Writing to a String cannot fail.
-        let _ = writeln!(out, "      <{element} type=\"{about}\" message=\"{message}\">{text}</{element}>");
+    if let Some(first) = test.failures.first() {
+        out += &failed(test, first);
     }
     if !test.notes.is_empty() {
         let _ = writeln!(out, "      <system-out>{}</system-out>", escaped(&test.notes.join("\n")));
     }
     out + "    </testcase>\n"
+}
+
+/// One element for all that failed, since some readers look at the first one only.
+fn failed(test: &Tested, first: &Failure) -> String {
+    let element = if test.ran { "failure" } else { "error" };
+    let message = format!("{}: {}", first.about, first.found);
+    let mut text = test.location();
+    for Failure { about, expected, found } in &test.failures {
+        text += &match expected.as_str() {
+            "" => format!("\n{about}: {found}"),
+            _ => format!("\n{about}\n  expected: {expected}\n  found:    {found}"),
+        };
+    }
+    let (about, message, text) = (escaped(first.about), escaped(&message), escaped(&text));
+    format!("      <{element} type=\"{about}\" message=\"{message}\">{text}</{element}>\n")
 }
 
 /// As text or as the value of an attribute. Characters that XML 1.0 does not have become U+FFFD.

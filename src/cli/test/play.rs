@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::{
-    client::{Reply, Session},
+    client::{Refusal, Reply, Session},
     server::{Server, ServerError, Sources, quoted},
 };
 use crate::{
@@ -27,7 +27,10 @@ use crate::{
         set::RuleSet,
     },
     run::{Proxy, StartError},
-    sql::{locate::locate, write::LexOptions},
+    sql::{
+        locate::locate,
+        write::{LexOptions, Verb},
+    },
 };
 
 /// Rows of a query, values as PostgreSQL prints them.
@@ -162,7 +165,10 @@ impl Stage {
                 match step {
                     Step::Sql(text) => {
                         for statement in statements(&text) {
-                            replies.push(session.simple(statement).await);
+                            replies.push(match without_data(statement) {
+                                Some(reply) => reply,
+                                None => session.simple(statement).await,
+                            });
                         }
                     }
                     Step::Parameters { sql, params } => replies.push(session.extended(&sql, &params).await),
@@ -237,6 +243,17 @@ fn statements(text: &str) -> Vec<&str> {
         return vec![text];
     }
     located.statements.iter().filter_map(|statement| text.get(statement.span.clone())).collect()
+}
+
+/// `COPY … FROM STDIN` would wait for its data: it is not sent, and that is what became of it.
+fn without_data(sql: &str) -> Option<Reply> {
+    let located = locate(sql.as_bytes(), LexOptions::default());
+    let copies = located.statements.iter().any(|statement| statement.verb == Verb::Copy);
+    if !copies || !sql.to_ascii_lowercase().contains("from stdin") {
+        return None;
+    }
+    let message = "its data is missing; write `{copy: COPY … FROM STDIN, data: …}`".to_owned();
+    Some(Reply { sql: sql.to_owned(), result: Err(Refusal { message, ..Refusal::default() }), notices: Vec::new() })
 }
 
 #[cfg(test)]
