@@ -5,6 +5,7 @@ mod database;
 mod demo;
 mod explain;
 mod run;
+mod schema;
 mod test;
 
 use std::{fmt, process::ExitCode};
@@ -31,6 +32,8 @@ enum Command {
     Check(check::Arguments),
     /// Run the tests of rule files through the guard, on a private throwaway PostgreSQL
     Test(test::Arguments),
+    /// Print the JSON Schema of rule files, for editors
+    Schema,
 }
 
 /// Reads argv, does what it says, and gives the process's exit code.
@@ -43,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(arguments),
         Command::Check(arguments) => check::check(arguments),
         Command::Test(arguments) => test::test(arguments),
+        Command::Schema => schema::schema(),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -60,7 +60,7 @@ enum Format {
 }
 
 pub(super) fn test(arguments: Arguments) -> Outcome {
-    let Inspected { set, diagnostics, counts, .. } = inspect(&arguments.paths);
+    let Inspected { set, diagnostics, counts, sources: files } = inspect(&arguments.paths);
     if diagnostics.iter().any(|d| d.severity == Severity::Error) {
         // Standard output is for what reads results.
         eprint!("{}", to_text(&diagnostics, counts));
@@ -78,7 +78,7 @@ pub(super) fn test(arguments: Arguments) -> Outcome {
     };
     let set = Arc::new(set);
     let chosen = self::chosen(&set, arguments.run.as_ref());
-    let stage = match Stage::set(&arguments.paths, arguments.database.as_deref(), &set, sources) {
+    let stage = match Stage::set(files.files(), arguments.database.as_deref(), &set, sources) {
         Ok(stage) => stage,
         Err(error) => {
             eprintln!("chronoguard: {error}");

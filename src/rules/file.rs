@@ -17,11 +17,11 @@ use super::{
 };
 
 /// Keys of a file.
-const FILE_KEYS: Keys<'_> =
+pub const FILE_KEYS: Keys<'_> =
     Keys { known: &["version", "tables", "schema", "tests"], later: &["exemptions", "audit_log"] };
 
 /// Keys of a table.
-const TABLE_KEYS: Keys<'_> = Keys {
+pub const TABLE_KEYS: Keys<'_> = Keys {
     known: &[
         "table",
         "owner",
@@ -38,15 +38,18 @@ const TABLE_KEYS: Keys<'_> = Keys {
 };
 
 /// Keys of a rule of any kind.
-const RULE_KEYS: [&str; 9] =
+pub const RULE_KEYS: [&str; 9] =
     ["name", "on_violation", "severity", "hint", "description", "always", "when", "unit", "timezone"];
 
 /// Keys of a rule that come later, beside the kinds that do.
 const LATER_RULE_KEYS: [&str; 2] = ["ramp", "since"];
 
-const ACTIONS: [(&str, Action); 3] = [("observe", Action::Observe), ("warn", Action::Warn), ("reject", Action::Reject)];
+/// The actions by name.
+pub const ACTIONS: [(&str, Action); 3] =
+    [("observe", Action::Observe), ("warn", Action::Warn), ("reject", Action::Reject)];
 
-const UNGUARDABLE: [(&str, OnUnguardable); 2] = [("pass", OnUnguardable::Pass), ("reject", OnUnguardable::Reject)];
+/// What `unguardable` may say.
+pub const UNGUARDABLE: [(&str, OnUnguardable); 2] = [("pass", OnUnguardable::Pass), ("reject", OnUnguardable::Reject)];
 
 /// What one file said, as far as it could be read.
 #[derive(Debug, Default)]

@@ -10,6 +10,8 @@ mod kinds;
 pub mod lint;
 pub mod load;
 pub mod rule_tests;
+#[cfg(test)]
+mod schema;
 pub mod set;
 pub mod sources;
 mod values;

@@ -81,7 +81,7 @@ pub(super) enum StageError {
 
 impl Stage {
     pub(super) fn set(
-        paths: &[PathBuf],
+        files: Vec<PathBuf>,
         url: Option<&str>,
         set: &Arc<RuleSet>,
         sources: Sources,
@@ -92,7 +92,7 @@ impl Stage {
             listen: HostPort { host: "127.0.0.1".into(), port: 0 },
             upstream: server.address()?,
             admin: None,
-            rules: paths.to_vec(),
+            rules: files,
             threads: 1,
             ..Settings::default()
         };

@@ -18,6 +18,18 @@ pub const TEST_KEYS: [&str; 5] = ["name", "setup", "role", "sql", "expect"];
 /// Keys of `expect`.
 pub const EXPECT_KEYS: [&str; 4] = ["violations", "rejected", "hint", "landed"];
 
+/// Keys of a statement with parameters.
+pub const PARAMETERS_KEYS: [&str; 2] = ["sql", "params"];
+
+/// Keys of a COPY.
+pub const COPY_KEYS: [&str; 2] = ["copy", "data"];
+
+/// Keys of a query with its rows.
+pub const LANDED_KEYS: [&str; 2] = ["sql", "rows"];
+
+/// Rows that `violations` may count.
+pub const MOST_ROWS: u32 = 1_000_000;
+
 const STEP: &str = "statements, or a list of: a text, `{sql: …, params: […]}`, `{copy: COPY … FROM STDIN, data: …}`";
 const VIOLATIONS: &str = "the violated rules: `[jobs_order]`, or with their numbers of rows: `{jobs_order: 2}`";
 const LANDED: &str =
@@ -114,8 +126,8 @@ fn step(cx: &mut Context, node: &Node) -> Option<Step> {
 
 /// `{sql, params}` or `{copy, data}`.
 fn mapped(cx: &mut Context, node: &Node) -> Option<Step> {
-    let all = Keys { known: &["sql", "params", "copy", "data"], later: &[] };
-    let fields = Fields::open(cx, node, "a statement of `sql`", &all)?;
+    let known = [PARAMETERS_KEYS, COPY_KEYS].concat();
+    let fields = Fields::open(cx, node, "a statement of `sql`", &Keys { known: &known, later: &[] })?;
     let copies = fields.key_at("copy").or(fields.key_at("data")).is_some();
     for (key, other) in [("sql", "copy"), ("params", "copy")] {
         if let (Some(at), true) = (fields.key_at(key), copies) {
@@ -193,14 +205,14 @@ fn violations(cx: &mut Context, node: &Node, mentioned: &mut Mentioned) -> Optio
         for (name, at, value) in cx.entries(node, "`violations`", VIOLATIONS)? {
             mention(cx, at, &name);
             let count = match &value.value {
-                Value::Number(number) => number.parse::<u64>().ok().filter(|n| *n > 0),
+                Value::Number(number) => number.parse::<u32>().ok().filter(|n| (1..=MOST_ROWS).contains(n)),
                 _ => None,
             };
             if count.is_none() {
                 let d = cx.error(Code::BadValue, value.at, format!("the number of rows is {}", value.describe()));
-                return cx.report(d.expected("a whole number, at least 1"));
+                return cx.report(d.expected(format!("a whole number, 1 to {MOST_ROWS}")));
             }
-            all.insert(name, count);
+            all.insert(name, count.map(u64::from));
         }
         return Some(all);
     }
@@ -219,7 +231,7 @@ fn landed(cx: &mut Context, node: &Node) -> Option<Landed> {
     match &node.value {
         Value::Text(_) => Some(Landed { sql: sql(cx, node, "`landed`")?, rows: vec![vec![Some("t".to_owned())]] }),
         Value::Map(_) => {
-            let fields = Fields::open(cx, node, "`landed`", &Keys { known: &["sql", "rows"], later: &[] })?;
+            let fields = Fields::open(cx, node, "`landed`", &Keys { known: &LANDED_KEYS, later: &[] })?;
             let text = fields.required(cx, "sql", "a query").and_then(|node| sql(cx, node, "`sql`"));
             let rows = fields.required(cx, "rows", "what the query gives: `[[1, null], [2, a]]`");
             let rows = rows.and_then(|node| rows_of(cx, node));
