@@ -284,6 +284,7 @@ fn stranger(rng: &mut StdRng) -> Value {
         json!(1_000_001),
         json!(""),
         json!(" "),
+        json!("*"),
         json!("a"),
         json!("5ms"),
         json!("reject"),
@@ -301,15 +302,16 @@ fn change_keys(rng: &mut StdRng, map: &mut Map<String, Value>) {
     let key = map.keys().choose(rng).cloned();
     let (other, values) = POOL.choose(rng).unwrap();
     let value = values.choose(rng).unwrap().clone();
-    match (rng.random_range(0..6), key) {
-        (0, Some(key)) => drop(map.remove(&key)),
-        (1, Some(key)) => {
+    match (rng.random_range(0..9), key) {
+        (0, _) => map.clear(),
+        (1 | 2, Some(key)) => drop(map.remove(&key)),
+        (3, Some(key)) => {
             let value = map.remove(&key).unwrap_or_default();
             let mut name = if rng.random() { key } else { other.clone() };
             change_text(rng, &mut name);
             map.insert(name, value);
         }
-        (2, _) => drop(map.insert("nonsense".to_owned(), value)),
+        (4, _) => drop(map.insert("nonsense".to_owned(), value)),
         _ => drop(map.insert(other.clone(), value)),
     }
 }
@@ -325,8 +327,9 @@ fn change_items(rng: &mut StdRng, items: &mut Vec<Value>) {
 
 /// Characters that mean something somewhere in the language.
 fn change_text(rng: &mut StdRng, text: &mut String) {
-    const LETTERS: [char; 22] = [
-        'a', 'Z', '_', '$', '"', '.', ' ', '-', '+', ':', '0', '9', 's', 'm', 'T', 'é', '😀', '\0', '\n', '{', '[', '@',
+    const LETTERS: [char; 24] = [
+        'a', 'Z', '_', '$', '"', '.', ' ', '-', '+', ':', '0', '9', 's', 'm', 'T', 'é', '😀', '\0', '\n', '\t', '\r',
+        '{', '[', '@',
     ];
     let mut letters: Vec<char> = text.chars().collect();
     let at = rng.random_range(0..=letters.len());
