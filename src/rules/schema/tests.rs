@@ -179,7 +179,7 @@ fn whatever_the_language_has_both_accept() {
 
 /// Documents that were changed at random, so many that each constraint of the schema is met, and what the loader says.
 static CHANGED: LazyLock<Vec<(Value, Loader)>> = LazyLock::new(|| {
-    let changed = (0..40_000).map(|seed| {
+    let changed = (0..60_000).map(|seed| {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut document = generate::small(&mut rng);
         generate::mutate(&mut rng, &mut document);

@@ -78,7 +78,9 @@ fn table(rng: &mut StdRng, number: usize, rules: &mut Vec<String>) -> Value {
     let unguardable = pick(rng, &["pass", "reject"]);
     maybe(rng, &mut table, "unguardable", unguardable);
     let units = json!({"a": "s", "\"createdAt\"": pick(rng, &["ms", "us", "ns"])});
-    maybe(rng, &mut table, "units", units);
+    if rng.random_bool(0.8) {
+        table.insert("units".to_owned(), units);
+    }
     let common = [("on_violation", pick(rng, &["observe", "warn", "reject"])), ("timezone", pick(rng, &ZONES))];
     for (key, value) in common {
         maybe(rng, &mut table, key, value);
