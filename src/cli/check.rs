@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::{Error, Exit, Outcome};
+use super::{Exit, Outcome, pretty};
 use crate::rules::{
     diagnostic::{Code, Diagnostic, tally, to_json, to_sarif, to_text},
     lint,
@@ -65,10 +65,6 @@ pub(super) fn check(arguments: Arguments) -> Outcome {
         return Ok(Exit::Usage);
     }
     Ok(exit(&diagnostics, arguments.strict))
-}
-
-fn pretty(value: &serde_json::Value) -> Result<String, Error> {
-    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|e| Error(format!("write JSON: {e}")))
 }
 
 fn exit(diagnostics: &[Diagnostic], strict: bool) -> Exit {

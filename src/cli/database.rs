@@ -7,7 +7,7 @@ use tokio_postgres::{Client, NoTls};
 use crate::catalog::question::CatalogError;
 
 /// A server that does not answer is a mistake to report, not one to wait for.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// For every question: catalogs are small.
 const STATEMENT_LIMIT: &str = "SET statement_timeout = '30s'; SET default_transaction_read_only = on";

@@ -16,7 +16,7 @@ use std::{
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use self::ground::Ground;
+pub(in crate::cli) use self::{explanation::Judged, ground::Ground};
 use super::{Error, Exit, Outcome};
 use crate::rules::{
     diagnostic::{Code, Counts, to_text},

@@ -5,6 +5,8 @@ mod database;
 mod demo;
 mod explain;
 mod run;
+mod schema;
+mod test;
 
 use std::{fmt, process::ExitCode};
 
@@ -28,6 +30,10 @@ enum Command {
     Explain(explain::Arguments),
     /// Check rule files: every mistake at once, with its place
     Check(check::Arguments),
+    /// Run the tests of rule files through the guard, on a private throwaway PostgreSQL
+    Test(test::Arguments),
+    /// Print the JSON Schema of rule files, for editors
+    Schema,
 }
 
 /// Reads argv, does what it says, and gives the process's exit code.
@@ -39,6 +45,8 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::demo(arguments),
         Command::Explain(arguments) => explain::explain(arguments),
         Command::Check(arguments) => check::check(arguments),
+        Command::Test(arguments) => test::test(arguments),
+        Command::Schema => schema::schema(),
     };
     match done {
         Ok(exit) => exit.into(),
@@ -92,6 +100,11 @@ fn print(text: &str) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// JSON for people to read as well.
+fn pretty(value: &serde_json::Value) -> Result<String, Error> {
+    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|e| Error(format!("write JSON: {e}")))
 }
 
 #[cfg(test)]

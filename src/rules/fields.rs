@@ -24,6 +24,11 @@ impl Context {
         Self { file, lines: text.lines().map(Arc::from).collect(), found: Vec::new() }
     }
 
+    /// The file as it was named.
+    pub fn file(&self) -> Arc<PathBuf> {
+        Arc::clone(&self.file)
+    }
+
     /// Everything found, in the order of the file.
     pub fn into_diagnostics(mut self) -> Vec<Diagnostic> {
         self.found.sort_by_key(|d| (d.place.line, d.place.column));

@@ -10,17 +10,18 @@ use super::{
     diagnostic::{Code, Diagnostic},
     fields::{Context, Fields, Keys, quoted},
     kinds::{KINDS, LATER_KINDS, Spec, time_columns},
-    rule_tests,
+    rule_tests::{self, FileTests, RuleTest},
     set::{Action, Kind, OnUnguardable, Place, Rule, TableRules, Unit},
     values,
     yaml::{Node, Value},
 };
 
 /// Keys of a file.
-const FILE_KEYS: Keys<'_> = Keys { known: &["version", "tables", "tests"], later: &["exemptions", "audit_log"] };
+pub const FILE_KEYS: Keys<'_> =
+    Keys { known: &["version", "tables", "schema", "tests"], later: &["exemptions", "audit_log"] };
 
 /// Keys of a table.
-const TABLE_KEYS: Keys<'_> = Keys {
+pub const TABLE_KEYS: Keys<'_> = Keys {
     known: &[
         "table",
         "owner",
@@ -37,15 +38,18 @@ const TABLE_KEYS: Keys<'_> = Keys {
 };
 
 /// Keys of a rule of any kind.
-const RULE_KEYS: [&str; 9] =
+pub const RULE_KEYS: [&str; 9] =
     ["name", "on_violation", "severity", "hint", "description", "always", "when", "unit", "timezone"];
 
 /// Keys of a rule that come later, beside the kinds that do.
 const LATER_RULE_KEYS: [&str; 2] = ["ramp", "since"];
 
-const ACTIONS: [(&str, Action); 3] = [("observe", Action::Observe), ("warn", Action::Warn), ("reject", Action::Reject)];
+/// The actions by name.
+pub const ACTIONS: [(&str, Action); 3] =
+    [("observe", Action::Observe), ("warn", Action::Warn), ("reject", Action::Reject)];
 
-const UNGUARDABLE: [(&str, OnUnguardable); 2] = [("pass", OnUnguardable::Pass), ("reject", OnUnguardable::Reject)];
+/// What `unguardable` may say.
+pub const UNGUARDABLE: [(&str, OnUnguardable); 2] = [("pass", OnUnguardable::Pass), ("reject", OnUnguardable::Reject)];
 
 /// What one file said, as far as it could be read.
 #[derive(Debug, Default)]
@@ -56,6 +60,8 @@ pub struct FileRules {
     pub names: Vec<(String, Place)>,
     /// Rules that its tests name, each with the mistake it is if there is no such rule in any file.
     pub mentioned: Vec<(String, Diagnostic)>,
+    /// Its tests, if it has any.
+    pub tests: Option<FileTests>,
 }
 
 /// Reads a file's tree.
@@ -68,15 +74,20 @@ pub fn read(cx: &mut Context, root: &Node) -> FileRules {
     }
     let Some(fields) = Fields::open(cx, root, "a rule file", &FILE_KEYS) else { return file };
     version(cx, &fields);
+    let mut tests = Vec::new();
     if let Some(node) = fields.required(cx, "tables", "`tables:` with a list of tables and their rules") {
         let tables = cx.list(node, "`tables`", "a list: `- table: public.jobs`").unwrap_or_default();
         for node in tables {
-            let table = table(cx, node, &mut file);
+            let table = table(cx, node, &mut file, &mut tests);
             file.tables.extend(table);
         }
     }
+    let schema = fields.value("schema").map(|node| rule_tests::read::schema(cx, node)).unwrap_or_default();
     if let Some(node) = fields.value("tests") {
-        rule_tests::read(cx, node, &mut file.mentioned);
+        rule_tests::read::tests(cx, node, &mut tests, &mut file.mentioned);
+    }
+    if !tests.is_empty() {
+        file.tests = Some(FileTests { file: cx.file(), schema, tests });
     }
     file
 }
@@ -103,7 +114,7 @@ struct Defaults<'a> {
     timezone: Option<String>,
 }
 
-fn table(cx: &mut Context, node: &Node, file: &mut FileRules) -> Option<TableRules> {
+fn table(cx: &mut Context, node: &Node, file: &mut FileRules, tests: &mut Vec<RuleTest>) -> Option<TableRules> {
     let before = cx.errors();
     let fields = Fields::open(cx, node, "a table", &TABLE_KEYS)?;
     let name = fields
@@ -117,7 +128,7 @@ fn table(cx: &mut Context, node: &Node, file: &mut FileRules) -> Option<TableRul
     let units = fields.optional(cx, "units", units).flatten().unwrap_or_default();
     let timezone = fields.optional(cx, "timezone", values::timezone).flatten();
     if let Some(node) = fields.value("tests") {
-        rule_tests::read(cx, node, &mut file.mentioned);
+        rule_tests::read::tests(cx, node, tests, &mut file.mentioned);
     }
     // Conditions are read even where the table's own name could not be.
     let (schema, table) = name.clone().unwrap_or_default();

@@ -15,6 +15,7 @@ use super::{
     diagnostic::{Code, Counts, Diagnostic, Severity},
     fields::Context,
     file::{self, FileRules},
+    rule_tests::FileTests,
     set::{Place, RuleSet, TableRules},
     sources::Sources,
     yaml,
@@ -118,6 +119,7 @@ struct Reading {
     tables: Vec<TableRules>,
     names: Vec<(String, Place)>,
     mentioned: Vec<(String, Diagnostic)>,
+    tests: Vec<FileTests>,
     diagnostics: Vec<Diagnostic>,
     hash: Fnv,
     sources: Sources,
@@ -141,10 +143,11 @@ impl Reading {
         self.sources.add(path, cx.lines().to_vec());
         match yaml::parse(text) {
             Ok(Some(root)) => {
-                let FileRules { tables, names, mentioned } = file::read(&mut cx, &root);
+                let FileRules { tables, names, mentioned, tests } = file::read(&mut cx, &root);
                 self.tables.extend(tables);
                 self.names.extend(names);
                 self.mentioned.extend(mentioned);
+                self.tests.extend(tests);
             }
             Ok(None) => {
                 let d = cx.error(Code::MissingKey, yaml::At { line: 1, column: 1, length: 1 }, "the file is empty");
@@ -168,7 +171,12 @@ impl Reading {
             tables: self.tables.len(),
             rules: self.tables.iter().map(|t| t.rules.len()).sum(),
         };
-        let set = RuleSet { tables: file::shared(self.tables), hash: self.hash.finish(), ..RuleSet::default() };
+        let set = RuleSet {
+            tables: file::shared(self.tables),
+            tests: self.tests,
+            hash: self.hash.finish(),
+            ..RuleSet::default()
+        };
         Inspected { set, diagnostics: self.diagnostics, counts, sources: self.sources }
     }
 

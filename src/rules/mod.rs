@@ -9,7 +9,9 @@ mod file;
 mod kinds;
 pub mod lint;
 pub mod load;
-mod rule_tests;
+pub mod rule_tests;
+#[cfg(test)]
+mod schema;
 pub mod set;
 pub mod sources;
 mod values;

@@ -1,46 +1,100 @@
-//! `tests:` of a rule file. Their shape is checked here, so that they can be written today; running them comes with `chronoguard test`.
+//! `tests:` of a rule file, as data: what `chronoguard test` runs.
 //!
 //! ```yaml
-//! tests:
+//! schema: schema.sql                   # of the file: SQL files that make the tables, relative to it
+//! tests:                               # of the file, or beside a table's `rules`
 //!   - name: a completion before its start
-//!     setup: "INSERT INTO jobs …"      # optional
-//!     sql: "INSERT INTO executions …"
-//!     expect: {violations: [executions_order], rejected: true}
+//!     setup: "INSERT INTO jobs …"      # what is there before; not judged
+//!     role: app                        # who writes
+//!     sql: "INSERT INTO executions …"  # what is judged; or a list of texts, {sql, params} and {copy, data}
+//!     expect: {violations: [executions_order], rejected: true, hint: DEFAULT now(), landed: "SELECT count(*) = 0 FROM executions"}
 //! ```
+//!
+//! Read by [`read`]; what `${now}` stands for is told by [`clock`].
 
-use super::{
-    diagnostic::{Code, Diagnostic},
-    fields::{Context, Fields, Keys},
-    yaml::Node,
-};
+pub mod clock;
+pub(super) mod read;
 
-/// Checks the shape; adds the rules that the tests name to `mentioned`.
-pub fn read(cx: &mut Context, node: &Node, mentioned: &mut Vec<(String, Diagnostic)>) {
-    for item in cx.list(node, "`tests`", "a list of tests: `- name: …`").unwrap_or_default() {
-        test(cx, item, mentioned);
-    }
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use super::set::Place;
+
+/// The tests of one rule file.
+#[derive(Debug)]
+pub struct FileTests {
+    /// The rule file.
+    pub file: Arc<PathBuf>,
+    /// The SQL files that make the tables, in the order they are run.
+    pub schema: Vec<SchemaFile>,
+    /// The tests: those of its tables, then those of the file.
+    pub tests: Vec<RuleTest>,
 }
 
-fn test(cx: &mut Context, node: &Node, mentioned: &mut Vec<(String, Diagnostic)>) -> Option<()> {
-    let keys = Keys { known: &["name", "setup", "sql", "expect"], later: &[] };
-    let fields = Fields::open(cx, node, "a test", &keys)?;
-    for (key, expected) in [("name", "a name for reports"), ("sql", "the statements that are judged")] {
-        if let Some(node) = fields.required(cx, key, expected) {
-            cx.text(node, &format!("`{key}`"));
-        }
-    }
-    fields.optional_text(cx, "setup");
-    let expect = fields.required(cx, "expect", "what must happen: `expect: {violations: [rule], rejected: true}`")?;
-    let keys = Keys { known: &["violations", "rejected"], later: &[] };
-    let expect = Fields::open(cx, expect, "`expect`", &keys)?;
-    expect.flag(cx, "rejected");
-    let names = cx.list(expect.value("violations")?, "`violations`", "a list of rule names: `[jobs_order]`")?;
-    for name in names {
-        if let Some(text) = cx.text(name, "the rule") {
-            let d =
-                cx.error(Code::BadValue, name.at, format!("there is no rule `{text}`")).expected("the name of a rule");
-            mentioned.push((text.to_owned(), d));
-        }
-    }
-    Some(())
+/// An SQL file that a rule file names.
+#[derive(Debug, Clone)]
+pub struct SchemaFile {
+    /// The path to open.
+    pub path: PathBuf,
+    /// Where it is named.
+    pub place: Place,
+}
+
+/// One test.
+#[derive(Debug)]
+pub struct RuleTest {
+    /// What it shows, for reports.
+    pub name: String,
+    /// Statements that make what is there before. No rule judges them.
+    pub setup: Option<String>,
+    /// The role that writes; `None`: the one that connects.
+    pub role: Option<String>,
+    /// What is sent through the guard, in order.
+    pub steps: Vec<Step>,
+    /// What must happen.
+    pub expect: Expect,
+    /// Where its name stands.
+    pub place: Place,
+}
+
+/// What is sent to the server at once. `${now}` stands in all of it, see [`clock`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Statements, each sent as a `Query` of its own.
+    Sql(String),
+    /// One statement with parameters, by the extended protocol. `None` is NULL.
+    Parameters {
+        /// The statement.
+        sql: String,
+        /// The values of `$1`, `$2`, … as PostgreSQL reads them.
+        params: Vec<Option<String>>,
+    },
+    /// A `COPY … FROM STDIN` and what follows it.
+    Copy {
+        /// The statement.
+        copy: String,
+        /// Its data.
+        data: String,
+    },
+}
+
+/// What must happen in a test.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Expect {
+    /// The rules that are violated, all of them; with the number of rows where that is given.
+    pub violations: BTreeMap<String, Option<u64>>,
+    /// Whether a statement is rejected; `None`: not compared.
+    pub rejected: Option<bool>,
+    /// A part of the hint of a rejection or a warning.
+    pub hint: Option<String>,
+    /// What a query then gives.
+    pub landed: Option<Landed>,
+}
+
+/// A query after the statements, in a session of its own: it sees what was committed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Landed {
+    /// The query.
+    pub sql: String,
+    /// Its rows, values as PostgreSQL prints them.
+    pub rows: Vec<Vec<Option<String>>>,
 }

@@ -15,6 +15,8 @@ pub struct RuleSet {
     pub exemptions: Vec<Arc<Exemption>>,
     /// Roles whose `application_name` is believed: see [`Exemption`].
     pub trusted_roles: Vec<String>,
+    /// What `chronoguard test` runs, file by file.
+    pub tests: Vec<super::rule_tests::FileTests>,
     /// Hash over the bytes of all rule files, 16 hexadecimal digits.
     pub hash: String,
 }

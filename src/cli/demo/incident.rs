@@ -127,7 +127,7 @@ mod tests {
                 let table = &loaded.set.tables[0];
                 assert_eq!(format!("{}.{}", table.schema, table.table), incident.table);
             }
-            assert!(!incident.rules_on_observe().contains("reject"));
+            assert!(!incident.rules_on_observe().contains("on_violation: reject"));
         }
     }
 

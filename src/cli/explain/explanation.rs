@@ -1,5 +1,7 @@
 //! What there is to say about a text, and its JSON form: the contract of DESIGN 6.1.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::{
@@ -64,6 +66,30 @@ pub(super) struct Meaning {
     pub(super) assumed: bool,
     /// An earlier statement of the text may change it.
     pub(super) may_change: bool,
+}
+
+/// Which rules have a say in a text.
+#[derive(Debug, Default)]
+pub(in crate::cli) struct Judged {
+    /// Those that judge one of its writes.
+    pub(in crate::cli) rules: BTreeSet<String>,
+    /// Those that cannot judge one that they should, each with the reason.
+    pub(in crate::cli) left_out: BTreeSet<(String, &'static str)>,
+}
+
+impl Judged {
+    pub(super) fn of(explanation: &Explanation) -> Self {
+        let mut judged = Self::default();
+        for write in explanation.statements.iter().flat_map(|statement| &statement.writes) {
+            if let Some(reason) = write.unguardable() {
+                judged.left_out.extend(write.rules().into_iter().map(|rule| (rule.to_owned(), reason)));
+            } else {
+                judged.rules.extend(write.rules().into_iter().map(str::to_owned));
+                judged.left_out.extend(write.skipped().iter().map(|s| (s.rule.to_owned(), s.reason)));
+            }
+        }
+        judged
+    }
 }
 
 impl Explained {

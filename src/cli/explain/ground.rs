@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use super::{
     assumed,
-    explanation::{Explained, Explanation, Meaning, Source, WriteExplained},
+    explanation::{Explained, Explanation, Judged, Meaning, Source, WriteExplained},
 };
 use crate::{
     catalog::{
@@ -41,7 +41,7 @@ const WHO: &str = "SELECT pg_catalog.format('database %I as role %I, PostgreSQL 
     pg_catalog.split_part(pg_catalog.current_setting($1), ' ', 1))";
 
 /// What texts are explained against.
-pub(super) struct Ground {
+pub(in crate::cli) struct Ground {
     rules: Arc<RuleSet>,
     names: DatabaseNames,
     known: HashMap<NameKey, Arc<Resolved>>,
@@ -51,7 +51,7 @@ pub(super) struct Ground {
 
 /// A session that answers.
 struct Database {
-    runtime: Runtime,
+    runtime: Arc<Runtime>,
     client: Client,
     /// Which it is, for people.
     words: String,
@@ -72,12 +72,19 @@ impl Ground {
     pub(super) fn asked(rules: RuleSet, url: &str) -> Result<Self, AskError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let client = runtime.block_on(connect(url, "explain"))?;
+        Self::over(Arc::new(rules), Arc::new(runtime), client)
+    }
+
+    /// As [`Ground::asked`], by a session that is there already.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub(in crate::cli) fn over(rules: Arc<RuleSet>, runtime: Arc<Runtime>, client: Client) -> Result<Self, AskError> {
         let mut database = Database { runtime, client, words: String::new() };
         database.words = database.ask(WHO, "server_version")?;
         let strings = database.ask(SETTING, "standard_conforming_strings")?;
         let tables: Vec<QualifiedName> = rules.tables.iter().map(|table| table.qualified_name()).collect();
         let related = decode_related(&database.ask(RELATED, &encode_names(&tables))?)?;
-        let rules = Arc::new(rules);
         Ok(Self {
             names: DatabaseNames::new(&rules, related, Some(Instant::now())),
             rules,
@@ -110,6 +117,14 @@ impl Ground {
             changed |= statement.changes_names;
         }
         Ok(Explanation { statements, assumed: matches!(self.source(), Source::Assumed), complete: located.complete })
+    }
+
+    /// The rules that judge the writes of a text, and those that should and cannot.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub(in crate::cli) fn judged(&mut self, text: &[u8]) -> Result<Judged, AskError> {
+        Ok(Judged::of(&self.explain(text)?))
     }
 
     fn statement(&self, text: &[u8], statement: &Statement, changed: bool) -> Explained {

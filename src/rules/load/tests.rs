@@ -407,7 +407,7 @@ fn the_examples_of_the_manual_load() {
     for block in yaml_blocks(manual) {
         let text = if block.starts_with("version:") {
             block
-        } else if block.starts_with("tests:") {
+        } else if block.starts_with("schema:") {
             // It names the rule of the first example.
             format!("{}{block}", yaml_blocks(manual)[0])
         } else {
