@@ -18,6 +18,15 @@ pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// A string constant of any text, whatever `standard_conforming_strings` says.
+pub(super) fn string(text: &str) -> String {
+    let plain = literal(text);
+    if text.contains('\\') { format!("E{}", plain.replace('\\', "\\\\")) } else { plain }
+}
+
+/// Behind an expression: it compares byte by byte, whatever the collation of its column.
+pub(super) const C: &str = " COLLATE pg_catalog.\"C\"";
+
 /// `left operator right`, with the operator of `pg_catalog` whatever the `search_path`.
 pub(super) fn op(left: &str, operator: &str, right: &str) -> String {
     format!("{left} OPERATOR(pg_catalog.{operator}) {right}")

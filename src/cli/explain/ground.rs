@@ -219,4 +219,8 @@ impl Surroundings for Ground {
     fn utf8(&self) -> bool {
         true
     }
+
+    fn lex(&self) -> LexOptions {
+        self.lex
+    }
 }

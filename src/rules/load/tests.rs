@@ -185,7 +185,7 @@ tables:
       - order: [a, b]
         check: "a = (SELECT 1)"
       - name: fifth
-        monotonic: [updated_at]
+        affects_rows: {min: 1}
       - name: sixth
         require: {not_null: [a], null: [a]}
 "#;
@@ -231,8 +231,24 @@ fn mistakes_of_kinds() {
         ("{name: a, order: [a, b], unit: h}", 40, "bad-value"),
         ("{name: a, order: [a, b], ramp: 5%}", 34, "not-supported-yet"),
         ("{name: a, order: [a, b], on_violation: {insert: warn}}", 48, "not-supported-yet"),
-        ("{name: a, write_once: [a]}", 19, "not-supported-yet"),
-        ("{name: a, transitions: {column: s, allow: {}}}", 19, "not-supported-yet"),
+        ("{name: a, write_once: []}", 31, "bad-value"),
+        ("{name: a, write_once: [a, a]}", 35, "bad-value"),
+        ("{name: a, write_once: a}", 31, "wrong-type"),
+        ("{name: a, write_once: [a], unit: us}", 36, "unknown-key"),
+        ("{name: a, monotonic: {a: b}}", 30, "wrong-type"),
+        ("{name: a, monotonic: [a], tolerance: 1s}", 35, "unknown-key"),
+        ("{name: a, write_once: [a], monotonic: [a]}", 36, "conflict"),
+        ("{name: a, transitions: {column: s}}", 32, "missing-key"),
+        ("{name: a, transitions: {allow: {a: [b]}}}", 32, "missing-key"),
+        ("{name: a, transitions: {column: s, allow: {}}}", 51, "bad-value"),
+        ("{name: a, transitions: {column: s, allow: [a]}}", 51, "wrong-type"),
+        ("{name: a, transitions: {column: s, allow: {a: b}}}", 55, "wrong-type"),
+        ("{name: a, transitions: {column: s, allow: {a: [b, b]}}}", 59, "bad-value"),
+        ("{name: a, transitions: {column: s, allow: {a: [[b]]}}}", 56, "wrong-type"),
+        ("{name: a, transitions: {column: s, allow: {a: [b], a: [c]}}}", 60, "duplicate-key"),
+        ("{name: a, transitions: {column: s, allow: {a: [b]}, initial: []}}", 70, "bad-value"),
+        ("{name: a, transitions: {column: s, allow: {a: [\"b\\nc\"]}}}", 56, "bad-value"),
+        ("{name: a, transitions: {column: s, allow: {a: [b]}, start: [a]}}", 61, "unknown-key"),
         ("{name: a, affects_rows: {min: 1}}", 19, "not-supported-yet"),
         ("{name: a, deadline: {max: 1s}}", 19, "not-supported-yet"),
         ("{name: a, duration: {column: a, start: b, end: c}}", 29, "missing-key"),

@@ -421,7 +421,7 @@ fn check(text: &[u8], options: LexOptions) {
                 assert!(item.expr.start < item.expr.end && item.expr.end <= item.span.end && item.span.end <= w.end);
                 last = item.span.end;
             }
-            let _ = crate::sql::splice::place_guard(text, w, "g", &["a", "b"])
+            let _ = crate::sql::splice::place_guard(text, w, "g", None, &["a", "b"])
                 .map(|edits| crate::sql::splice::splice(text, &edits));
         }
     }
