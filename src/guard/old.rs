@@ -1,7 +1,8 @@
 //! The row as it was before the write, exactly as the write found it under its lock: how a guard gets at it, and how its values compare with the new ones.
 //!
-//! - From PostgreSQL 18 `RETURNING` has the old row, under an alias.
-//! - Before, a sub-select would see the statement's snapshot and miss what another transaction has committed since. But `SET` and `WHERE` see the old
+//! - From PostgreSQL 18 `RETURNING` has the old row, under an alias. Not where a `BEFORE UPDATE` trigger runs: if the row had changed while the trigger's
+//!   lock was waited for, that alias is the version from before.
+//! - Else, a sub-select would see the statement's snapshot and miss what another transaction has committed since. But `SET` and `WHERE` see the old
 //!   row, and PostgreSQL evaluates both again on the newest version when it had to wait for it. So they record the old values in a setting of the write's
 //!   own, which `RETURNING` reads: as a condition that is always true (one relation, no sub-select: so the row that was tested last is the one that is
 //!   updated), in the `WHERE` of `ON CONFLICT DO UPDATE` (the row is locked by then), or else in an assignment of a column to itself, which is right for
@@ -29,7 +30,7 @@ pub const RETURNING_OLD: u32 = 180_000;
 pub struct OldPlaces<'a> {
     /// PostgreSQL 18: the name that `RETURNING` can give it.
     pub alias: Option<&'a str>,
-    /// The `WHERE` may take a condition: the write reads one relation, without sub-select.
+    /// The `WHERE` of an UPDATE may take a condition: there is one, and the write reads one relation, without sub-select.
     pub condition: bool,
     /// There is a `SET` list.
     pub assignment: bool,
@@ -60,7 +61,7 @@ impl<'a> Memory<'a> {
             return Ok(None);
         }
         let judges_new = matches!(&rule.kind, Kind::Transitions(transitions) if transitions.initial.is_some());
-        let (access, there) = if self.site.server_version >= RETURNING_OLD {
+        let (access, there) = if self.returned() {
             let name = self.site.old.alias.ok_or(Reason::OldRow)?;
             let old = Row { name, source: Source::Old, ..self.row };
             // The alias is all NULL for a new row, which violates nothing but what is said of new rows.
@@ -96,7 +97,7 @@ impl<'a> Memory<'a> {
         if !self.used {
             return None;
         }
-        if self.site.server_version >= RETURNING_OLD {
+        if self.returned() {
             return self.site.old.alias.map(|name| OldRow::Alias(name.to_owned()));
         }
         let mut record = self.key();
@@ -116,7 +117,7 @@ impl<'a> Memory<'a> {
 
     /// SQL that is true where what was recorded is about this row. `None`: it is for certain.
     pub(super) fn sure(&self) -> Option<String> {
-        let recorded = self.used && self.site.server_version < RETURNING_OLD;
+        let recorded = self.used && !self.returned();
         let updated = self.site.operation != Operation::Insert;
         let key = (recorded && updated && self.comparable()).then(|| op(&self.field(1), "=", &self.key().concat()))?;
         Some(match self.site.operation {
@@ -127,8 +128,7 @@ impl<'a> Memory<'a> {
 
     /// SQL that is run last, where the next row may be a new one that must not find what was recorded.
     pub(super) fn clear(&self) -> Option<String> {
-        let needed =
-            self.used && self.site.server_version < RETURNING_OLD && self.site.operation != Operation::Update;
+        let needed = self.used && !self.returned() && self.site.operation != Operation::Update;
         needed.then(|| {
             let call = format!("pg_catalog.set_config({},'',true)", literal(&self.setting()));
             match self.site.channel {
@@ -136,6 +136,18 @@ impl<'a> Memory<'a> {
                 _ => format!("CASE WHEN {call} IS NULL THEN pg_catalog.to_regtype('') END"),
             }
         })
+    }
+
+    /// `RETURNING` has the old row, and it is the right one.
+    fn returned(&self) -> bool {
+        // ON CONFLICT DO UPDATE locks the row before its triggers run.
+        self.site.server_version >= RETURNING_OLD && (self.site.operation == Operation::Insert || !self.triggers())
+    }
+
+    /// A `BEFORE UPDATE` trigger runs.
+    fn triggers(&self) -> bool {
+        let relation = self.row.relation;
+        relation.before_update_trigger || relation.view.as_ref().is_some_and(|view| view.before_update_trigger)
     }
 
     fn place(&self) -> Result<Place<'a>, Reason> {
@@ -210,8 +222,7 @@ impl<'a> Memory<'a> {
             return Ok(op(&self.field(1), "=", &self.key().concat()));
         }
         // A trigger may drop the update of a row that was recorded; the next one would find it.
-        let view = self.row.relation.view.as_ref();
-        if self.row.relation.before_update_trigger || view.is_some_and(|view| view.before_update_trigger) {
+        if self.triggers() {
             return Err(Reason::OldRow);
         }
         Ok(op(&self.field(1), "<>", "''"))
@@ -431,3 +442,6 @@ impl Type {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -241,7 +241,8 @@ fn recorded_float(key: &str) -> Option<f64> {
     if key == "0n" {
         return Some(f64::NAN);
     }
-    let digits = key.get(1..).filter(|digits| digits.len() == 16)?;
+    let hexadecimal = |digits: &&str| digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let digits = key.get(1..).filter(hexadecimal)?;
     let bits = u64::from_str_radix(digits, 16).ok()?;
     match key.as_bytes()[0] {
         b'0' => Some(f64::from_bits(bits)),
@@ -331,6 +332,56 @@ mod tests {
     }
 
     #[test]
+    fn reads_what_was_recorded() {
+        let guard = guard();
+        let shown = |text: &str| match from_column(format!("3|n1|{text};").as_bytes(), &guard) {
+            Some(Verdict::Findings(findings)) => Some(findings[0].values[0].1.display()),
+            None => None,
+            other => panic!("{text}: {other:?}"),
+        };
+        for (text, value) in [
+            ("T00000000000000000", Some("2000-01-01 00:00:00+00")),
+            ("T-ffffffffffffffff", Some("1999-12-31 23:59:59.999999+00")),
+            ("T07fffffffffffffff", Some("infinity")),
+            ("T-8000000000000000", Some("-infinity")),
+            ("W00000000000000001", Some("2000-01-01 00:00:00.000001")),
+            ("D00000000a", Some("2000-01-11")),
+            ("D-80000000", Some("-infinity")),
+            ("I-ffff", Some("-1")),
+            ("I000000005", Some("5")),
+            ("I07fffffffffffffff", Some("9223372036854775807")),
+            ("F03ff8000000000000", Some("1.5")),
+            ("F-4007ffffffffffff", Some("-1.5")),
+            ("F07ff0000000000000", Some("Infinity")),
+            ("F-000fffffffffffff", Some("-Infinity")),
+            ("F0n", Some("NaN")),
+            ("G03fb99999a0000000", Some("0.1")),
+            ("T", Some("null")),
+            ("I", Some("null")),
+            ("T0", None),
+            ("T0000", None),
+            ("D00000000000000000", None),
+            ("I0+fff", None),
+            ("F+3ff8000000000000", None),
+            ("F0\u{e9}f8000000000000", None),
+            ("I0zzzz", None),
+        ] {
+            assert_eq!(shown(text).as_deref(), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn says_that_the_row_before_is_not_known() {
+        let guard = guard();
+        assert_eq!(from_column(b"?;", &guard), Some(Verdict::Lost));
+        assert!(is_lost(b"?;") && is_lost(b"3|n1|n2;?;") && !is_lost(b"3|n1|n2;"));
+        let Some(Verdict::Findings(findings)) = from_column(b"3|n1|n2;?;", &guard) else { panic!() };
+        assert_eq!(findings.len(), 1);
+        assert_eq!(from_message(b"\"CG0123456789abcdef|?;...\"", MARK, &guard), Some(Verdict::Lost));
+        assert_eq!(from_message(b"\"CGffffffffffffffff|?;...\"", MARK, &guard), None);
+    }
+
+    #[test]
     fn finds_the_mark_in_any_language() {
         let guard = guard();
         for message in [
@@ -351,7 +402,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn never_panics(text: Vec<u8>, shaped in "[0-3!|;tnwdix\\-.Ee0-9]{0,40}") {
+        fn never_panics(text: Vec<u8>, shaped in "[0-3!|;?tnwdixTWDIFG\\-.Eea-f0-9]{0,40}") {
             let guard = guard();
             let _ = from_column(&text, &guard);
             let _ = from_message(&text, MARK, &guard);

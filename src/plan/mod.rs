@@ -226,7 +226,8 @@ fn guard_write(
     let alias = if returning_old { old_alias(text, write, around.lex()) } else { None };
     let old = OldPlaces {
         alias: alias.as_deref(),
-        condition: !write.joined && !write.sub_select,
+        // Not one of our own: there are servers that refuse an UPDATE without WHERE (pg-safeupdate), and go on doing so.
+        condition: !write.joined && !write.sub_select && write.condition.is_some(),
         assignment: !write.set_ends.is_empty(),
     };
     let site = Site {

@@ -245,12 +245,14 @@ fn rule(cx: &mut Context, node: &Node, defaults: &Defaults<'_>, names: &mut Vec<
 
 /// A transaction that waits for a row brings an older `now()` along.
 fn waiting(cx: &mut Context, fields: &Fields<'_>, rule: &Rule) {
-    if let (Kind::Monotonic(_), Action::Reject, Some(at)) =
+    if let (Kind::Monotonic(monotonic), Action::Reject, Some(at)) =
         (&rule.kind, rule.on_violation.strictest(), fields.key_at("monotonic"))
+        // Numbers are not taken from now().
+        && !monotonic.columns.iter().all(|column| rule.units.contains_key(column))
     {
         let message = format!("`{}` rejects: a transaction that waited for a row brings an older now()", rule.name);
         let d = cx.warning(Code::MonotonicRejects, at, message);
-        cx.report::<()>(d.help("observe first; clock_timestamp() and numbers that are counted do not go back"));
+        cx.report::<()>(d.help("observe first, or take clock_timestamp(); a number with a `unit` is not warned of"));
     }
 }
 

@@ -41,11 +41,11 @@ pub(super) fn why(reason: Reason) -> &'static str {
             "Whether ON CONFLICT DO UPDATE makes a new row cannot be told here, and it sets none of the rule's columns: the rule only observes."
         }
         Reason::OldRow => {
-            "The rule needs the row as it was before, and before PostgreSQL 18 that takes a WHERE without sub-select and without FROM, or a column that can be assigned to itself: \
+            "The rule needs the row as it was before, and before PostgreSQL 18, or where a BEFORE UPDATE trigger runs, that takes a WHERE without sub-select, and no FROM, or a column that can be assigned to itself: \
              one that the statement does not set, the role may read and set, and no index, key, generated column or UPDATE OF trigger is about."
         }
         Reason::SetConfig => {
-            "The rule needs the row as it was before, which set_config carries before PostgreSQL 18, and the role may not call that."
+            "The rule needs the row as it was before, which set_config carries before PostgreSQL 18 and where a BEFORE UPDATE trigger runs, and the role may not call that."
         }
     }
 }

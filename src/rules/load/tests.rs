@@ -53,6 +53,13 @@ tables:
         require: {not_null: [completed_at], null: [error]}
       - name: executions_short
         check: "executions.completed_at - started_at < interval '1 day'"
+      - name: executions_start_once
+        write_once: [started_at, "\"endTs\""]
+      - name: executions_advance
+        monotonic: [updated_at, start_ts]
+        on_violation: observe
+      - name: executions_states
+        transitions: {column: status, allow: {queued: [running, queued], "running": [1, true], done: []}, initial: [queued]}
     tests:
       - name: negative
         setup: "INSERT INTO jobs VALUES (1)"
@@ -86,7 +93,7 @@ const MS: u64 = 1_000_000;
 #[test]
 fn every_field_of_a_table_arrives() {
     let loaded = loaded(FULL);
-    assert_eq!(loaded.counts, Counts { files: 1, tables: 1, rules: 9 });
+    assert_eq!(loaded.counts, Counts { files: 1, tables: 1, rules: 12 });
     let table = &loaded.set.tables[0];
     assert_eq!((table.schema.as_str(), table.table.as_str()), ("public", "executions"));
     assert_eq!(table.owner.as_deref(), Some("runner-team"));
@@ -96,7 +103,8 @@ fn every_field_of_a_table_arrives() {
     assert_eq!((table.place.line, table.place.column), (3, 12));
     assert_eq!(loaded.set.hash.len(), 16);
     let codes: Vec<_> = loaded.warnings.iter().map(|d| (d.place.line, d.code.as_str())).collect();
-    assert_eq!(codes, [(32, "folded-name"), (49, "check-not-total")], "{}", shown(&loaded.warnings));
+    let expected = [(32, "folded-name"), (49, "check-not-total"), (56, "no-effect")];
+    assert_eq!(codes, expected, "{}", shown(&loaded.warnings));
 }
 
 #[test]
@@ -165,6 +173,27 @@ fn every_field_of_the_other_kinds_arrives() {
     );
     let Kind::Check(check) = &rule(&loaded, "executions_short").kind else { panic!() };
     assert_eq!(check.columns, ["completed_at", "started_at"]);
+    let Kind::WriteOnce(once) = &rule(&loaded, "executions_start_once").kind else { panic!() };
+    assert_eq!(once.columns, ["started_at", "endTs"]);
+    let Kind::Monotonic(monotonic) = &rule(&loaded, "executions_advance").kind else { panic!() };
+    assert_eq!(monotonic.columns, ["updated_at", "start_ts"]);
+    let Kind::Transitions(states) = &rule(&loaded, "executions_states").kind else { panic!() };
+    let allow: Vec<(&str, Vec<&str>)> =
+        states.allow.iter().map(|(from, to)| (from.as_str(), to.iter().map(String::as_str).collect())).collect();
+    assert_eq!(allow, [("queued", vec!["running", "queued"]), ("running", vec!["1", "true"]), ("done", vec![])]);
+    assert_eq!((states.column.as_str(), states.initial.as_deref()), ("status", Some(&["queued".to_owned()][..])));
+}
+
+#[test]
+fn a_rule_that_refuses_who_waited_is_warned_of() {
+    let warned = |rest: &str| {
+        let loaded = loaded(&one_rule(rest));
+        loaded.warnings.iter().map(|d| (d.place.column, d.code.as_str())).collect::<Vec<_>>()
+    };
+    assert_eq!(warned("{name: a, monotonic: [b], on_violation: reject}"), [(19, "monotonic-rejects")]);
+    assert_eq!(warned("{name: a, monotonic: [b], on_violation: reject, unit: us}"), []);
+    assert_eq!(warned("{name: a, monotonic: [b], on_violation: warn}"), []);
+    assert_eq!(warned("{name: a, write_once: [b], on_violation: reject}"), []);
 }
 
 #[test]
@@ -432,7 +461,11 @@ fn the_examples_of_the_manual_load() {
         };
         rules += loaded(&text).counts.rules;
     }
+<<<<<<< HEAD
     assert_eq!(rules, 3);
+=======
+    assert_eq!(rules, 20);
+>>>>>>> dff41d0 (The row before: behind a trigger, without WHERE; incidents, documents, bulk benchmark)
 }
 
 /// Pieces of rule files, for texts that get past the parser.
@@ -474,6 +507,9 @@ fn piece() -> impl Strategy<Value = String> {
         "duration: {column: a, start: b, end: c, unit: s}",
         "\t",
         "plausible: {columns: [a], after: 1, before: 2}",
+        "write_once: [a]",
+        "transitions: {column: a, allow: {1: [true, ~]}, initial: a}",
+        "initial: [a]",
     ];
     prop::sample::select(words).prop_map(str::to_owned)
 }

@@ -45,6 +45,11 @@ fn no_column_is_left_to_assign() {
     // One relation needs no such column.
     assert_refused_by(&talk.query(BAD), "public", "q", "q_once");
     refused_or_counted(&guarded, &mut talk, JOINED, "old_row");
+    if !returning_old() {
+        // A WHERE of ours would disarm those that refuse an UPDATE without one.
+        talk.run("UPDATE q SET started_at = '2026-01-01 12:00+00'");
+        guarded.await_unguardable("old_row", 2);
+    }
 }
 
 #[test]
@@ -122,12 +127,8 @@ fn a_trigger_that_changes_the_key() {
     ] {
         talk.run(sql);
     }
-    if returning_old() {
-        assert_refused_by(&talk.query(BAD), "public", "q", "q_once");
-    } else {
-        guarded.await_unguardable("old_row", 2);
-        guarded.await_outcome("unguardable", 2);
-    }
+    guarded.await_unguardable("old_row", 2);
+    guarded.await_outcome("unguardable", 2);
 }
 
 /// A trigger that drops the update of a conflicting row must not lend its old values to the next row, which is new.
@@ -167,12 +168,13 @@ fn clients_that_use_old_themselves() {
         "UPDATE q SET started_at = '2026-01-01 12:00+00' FROM b AS cg_old WHERE cg_old.id = q.id AND v = 5 RETURNING v",
         "MERGE INTO q USING b ON b.id = q.id AND v = 5 WHEN MATCHED THEN UPDATE SET n = 50 RETURNING merge_action(), old.n, new.n",
     ] {
-        talk.run("BEGIN");
-        direct.run("BEGIN");
-        let (proxied, plain) = (talk.query(sql), direct.query(sql));
-        talk.run("ROLLBACK");
-        direct.run("ROLLBACK");
-        assert_eq!(proxied, plain, "{sql}");
+        let tried = |talk: &mut Talk| {
+            talk.run("BEGIN");
+            let replies = talk.query(sql);
+            talk.run("ROLLBACK");
+            replies
+        };
+        assert_eq!(tried(&mut talk), tried(&mut direct), "{sql}");
     }
     for sql in [
         "UPDATE q SET started_at = '2026-01-01 12:00+00' WHERE id = 1 RETURNING old.started_at",

@@ -1,7 +1,7 @@
 //! Two sessions that both set a start: every interleaving of their steps, under every isolation level, in every form of statement. Whoever commits first wins;
 //! the other one is refused or fails as the server says, and never overwrites.
 
-use super::{SCHEMA, rules, steps::Steps};
+use super::{SCHEMA, merge_returns, rules, steps::Steps};
 use crate::harness::{Proxy, cluster};
 
 /// How a session sets `started_at` of row 1 to an hour of its own. `$` stands for that hour.
@@ -17,6 +17,14 @@ const FORMS: &[(&str, &str)] = &[
     ("in WITH", "WITH w AS (UPDATE q SET started_at = '2026-01-01 $:00+00' WHERE id = 1 RETURNING *) SELECT id FROM w"),
 ];
 
+/// The same by `MERGE`, where it can be judged.
+const MERGE: (&str, &str) =
+    ("merge", "MERGE INTO q USING b ON b.id = q.id AND b.v = 1 WHEN MATCHED THEN UPDATE SET started_at = '2026-01-01 $:00+00'");
+
+/// Rows behind a trigger, whose lock comes first.
+const TRIGGER: &str = "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note = NEW.note || ''+''; RETURN NEW; END';
+    CREATE TRIGGER touch BEFORE UPDATE ON q FOR EACH ROW EXECUTE FUNCTION touch();";
+
 /// All ways to mix three steps of each of two sessions.
 fn interleavings() -> Vec<String> {
     (0_u32..64)
@@ -26,10 +34,10 @@ fn interleavings() -> Vec<String> {
 }
 
 /// Plays one mix. A session whose step waits does its next ones when the other has gone on.
-fn play(proxy: &Proxy, isolation: &str, form: &str, mix: &str) {
+fn play(proxy: &Proxy, setup: &str, isolation: &str, form: &str, mix: &str) {
     let database = cluster().database();
     let mut direct = cluster().direct(&database);
-    direct.run(SCHEMA);
+    direct.run(&format!("{SCHEMA}{setup}"));
     let mut steps = Steps::new(proxy.addr, &database);
     let script = |who: char| {
         let hour = if who == 'a' { "10" } else { "11" };
@@ -71,11 +79,23 @@ fn every_mix(isolation: &str) {
     let proxy = Proxy::start(&rules("reject"));
     let mixes = interleavings();
     assert_eq!(mixes.len(), 20);
-    for (_, form) in FORMS {
+    for (_, form) in FORMS.iter().chain(merge_returns().then_some(&MERGE)) {
         for mix in &mixes {
-            play(&proxy, isolation, form, mix);
+            play(&proxy, "", isolation, form, mix);
         }
     }
+}
+
+/// The mixes in which the second session waits for the first.
+#[test]
+fn behind_a_trigger() {
+    let proxy = Proxy::start(&rules("reject"));
+    for (_, form) in FORMS.iter().chain(merge_returns().then_some(&MERGE)) {
+        for mix in ["ababab", "babaab", "aabbab", "bbaaba"] {
+            play(&proxy, TRIGGER, "READ COMMITTED", form, mix);
+        }
+    }
+    assert!(proxy.metrics().sum("unguardable_total", &[]) < 0.5);
 }
 
 #[test]

@@ -107,12 +107,10 @@ impl Steps {
     }
 }
 
-/// Command tags, rows and SQLSTATEs.
+/// Rows in no order (no statement has one), command tags and SQLSTATEs.
 pub(super) fn summary(replies: &[Message]) -> String {
-    let mut parts = Vec::new();
-    for row in talk::rows(replies) {
-        parts.push(format!("({})", row.join(",")));
-    }
+    let mut parts: Vec<String> = talk::rows(replies).iter().map(|row| format!("({})", row.join(","))).collect();
+    parts.sort();
     for message in replies {
         match message.tag {
             b'C' => parts.push(String::from_utf8_lossy(&message.body[..message.body.len() - 1]).into_owned()),
