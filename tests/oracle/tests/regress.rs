@@ -566,7 +566,7 @@ fn what_records_the_row_before_is_where_it_should_be() {
             }
         }
     }
-    for how in ["insert aliased", "update aliased", "merge aliased", "insert alias there", "update assigned", "update condition added", "update condition joined", "insert assigned", "insert condition added", "insert condition wrapped", "merge assigned"] {
+    for how in ["insert aliased", "update aliased", "merge aliased", "update assigned", "update condition added", "update condition joined", "insert assigned", "insert condition added", "insert condition wrapped", "merge assigned"] {
         assert!(report.counts.contains_key(how), "no statement of the suite is {how}");
     }
     report.finish("records");
