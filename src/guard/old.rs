@@ -109,7 +109,8 @@ impl<'a> Memory<'a> {
         Some(match self.place().ok()? {
             Place::Condition => OldRow::Condition(format!("{call} IS NOT NULL")),
             Place::Assignment(column) => {
-                let (name, value) = (super::sql::identifier(column), format!("{}.{}", self.row.name, attribute(column)));
+                let (name, value) =
+                    (super::sql::identifier(column), format!("{}.{}", self.row.name, attribute(column)));
                 OldRow::Assignment(format!("{name} = CASE WHEN {call} IS NULL THEN {value} ELSE {value} END"))
             }
         })
@@ -173,8 +174,7 @@ impl<'a> Memory<'a> {
             Operation::Insert => 'i',
             Operation::Merge | Operation::Copy => 'm',
         };
-        let mark: String =
-            self.site.mark.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let mark: String = self.site.mark.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         format!("cg.{kind}{mark}")
     }
 
@@ -240,13 +240,14 @@ enum Place<'a> {
 /// A column whose assignment to itself does nothing else: the statement does not set it, and no index, key, trigger or generated column looks at it.
 fn spare_column<'a>(relation: &'a RelationFacts, site: &Site<'_>) -> Option<&'a str> {
     let set = if site.operation == Operation::Update { site.columns? } else { site.conflict_columns? };
-    let through_view = |name: &String| {
-        relation.kind != 'v' || relation.view.as_ref().is_some_and(|view| view.columns.contains(name))
-    };
+    let through_view =
+        |name: &String| relation.kind != 'v' || relation.view.as_ref().is_some_and(|view| view.columns.contains(name));
     let generated_from = |name: &String| {
-        relation.columns.iter().filter(|column| column.generated).any(|column| {
-            column.default.as_ref().is_none_or(|expression| expression.contains(name.as_str()))
-        })
+        relation
+            .columns
+            .iter()
+            .filter(|column| column.generated)
+            .any(|column| column.default.as_ref().is_none_or(|expression| expression.contains(name.as_str())))
     };
     let free = |column: &&crate::catalog::facts::ColumnFacts| {
         let name = &column.name;
@@ -432,13 +433,7 @@ impl Type {
     fn is_ordered(self) -> bool {
         matches!(
             self,
-            Self::Instant
-                | Self::Timestamp
-                | Self::Date
-                | Self::Integer
-                | Self::Numeric
-                | Self::Float4
-                | Self::Float8
+            Self::Instant | Self::Timestamp | Self::Date | Self::Integer | Self::Numeric | Self::Float4 | Self::Float8
         )
     }
 }

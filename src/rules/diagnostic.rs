@@ -192,7 +192,9 @@ impl Code {
             Self::BadSql => "A condition is not one boolean SQL expression over the row.",
             Self::NotSupportedYet => "A part of the rule language that this version does not have yet.",
             Self::NoEffect => "Something that has no effect.",
-            Self::MonotonicRejects => "A `monotonic` rule rejects what ordinary code does: wait for a lock with an older now().",
+            Self::MonotonicRejects => {
+                "A `monotonic` rule rejects what ordinary code does: wait for a lock with an older now()."
+            }
             Self::FoldedName => "A mixed-case name without quotes means the lower-case one.",
             Self::CheckNotTotal => "A condition may raise an error of its own on a healthy row.",
             Self::NonAscii => "Non-ASCII text can only guard sessions whose client_encoding is UTF8.",

@@ -148,8 +148,8 @@ async fn columns_that_more_depends_on_are_named() {
 #[tokio::test]
 async fn enums_are_told_apart() {
     let (_db, client) = session(
-        "CREATE TYPE mood AS ENUM ('ok'); CREATE DOMAIN moods AS mood; CREATE DOMAIN some AS moods; CREATE DOMAIN word AS text; CREATE TYPE pair AS (a int);
-         CREATE TABLE t (a mood, b moods, c some, d word, e text, f pair, g mood[])",
+        "CREATE TYPE mood AS ENUM ('ok'); CREATE DOMAIN moods AS mood; CREATE DOMAIN more AS moods; CREATE DOMAIN word AS text; CREATE TYPE pair AS (a int);
+         CREATE TABLE t (a mood, b moods, c more, d word, e text, f pair, g mood[])",
     )
     .await;
     let t = found(&client, "t").await;

@@ -112,7 +112,10 @@ async fn incident_001_keeps_the_row_as_it_was_before_the_bad_write() {
     let stage = Stage::set("001").await;
     assert_eq!(stage.psql("buggy.sql").await, ["job_status_start_once", "job_status_order"]);
     let rows = "SELECT concat_ws(' ', job_id, status, attempts, started_at - created_at, completed_at - created_at) FROM job_status ORDER BY job_id";
-    assert_eq!(stage.stored(rows).await, ["1 completed 0 00:00:00.001 00:00:00.005", "2 completed 0 00:00:00.001 00:00:00.005"]);
+    assert_eq!(
+        stage.stored(rows).await,
+        ["1 completed 0 00:00:00.001 00:00:00.005", "2 completed 0 00:00:00.001 00:00:00.005"]
+    );
     assert_eq!(stage.causes(), [("overwritten_start".to_owned(), 2.0)].into());
 
     assert!(stage.psql("fixed.sql").await.is_empty());

@@ -143,18 +143,33 @@ fn why_there_is_no_old_row() {
     let newer = Site { server_version: 180_000, may_set_config: false, ..update.clone() };
     assert_eq!(refused(&newer, |_| ()), None);
     assert_eq!(refused(&Site { old: OldPlaces { alias: None, ..old }, ..newer }, |_| ()), Some(Reason::OldRow));
-    let behind = Site { server_version: 180_000, old: OldPlaces { condition: false, assignment: false, ..old }, ..update.clone() };
+    let behind = Site {
+        server_version: 180_000,
+        old: OldPlaces { condition: false, assignment: false, ..old },
+        ..update.clone()
+    };
     assert_eq!(refused(&behind, |_| ()), None);
-    assert_eq!(refused(&behind, |f| f.before_update_trigger = true), Some(Reason::OldRow), "RETURNING has another version then");
+    assert_eq!(
+        refused(&behind, |f| f.before_update_trigger = true),
+        Some(Reason::OldRow),
+        "RETURNING has another version then"
+    );
     let assigned = Site { old: OldPlaces { condition: false, ..old }, ..update.clone() };
     assert_eq!(refused(&assigned, |_| ()), None);
     assert_eq!(refused(&assigned, |f| f.columns.truncate(4)), None, "name and status are left");
-    assert_eq!(refused(&assigned, |f| f.entangled = names(&["id", "name", "status", "updated_at", "tries", "cost", "load"])), Some(Reason::OldRow));
+    assert_eq!(
+        refused(&assigned, |f| f.entangled = names(&["id", "name", "status", "updated_at", "tries", "cost", "load"])),
+        Some(Reason::OldRow)
+    );
     let locked: fn(&mut RelationFacts) = |f| f.columns.iter_mut().for_each(|c| c.can_update = c.name == "started_at");
     assert_eq!(refused(&assigned, locked), Some(Reason::OldRow));
     assert_eq!(refused(&update, locked), None);
     let secured = Site { reads_target: true, ..update.clone() };
-    assert_eq!(refused(&secured, |f| (f.row_security, f.entangled) = (true, names(&["name", "status", "updated_at", "tries", "cost", "load"]))), Some(Reason::OldRow));
+    assert_eq!(
+        refused(&secured, |f| (f.row_security, f.entangled) =
+            (true, names(&["name", "status", "updated_at", "tries", "cost", "load"]))),
+        Some(Reason::OldRow)
+    );
     let nowhere = Site { old: OldPlaces::default(), ..update };
     assert_eq!(refused(&nowhere, |_| ()), Some(Reason::OldRow));
     // An upsert whose key is not known, where a trigger may drop what was recorded.

@@ -76,10 +76,7 @@ fn place_condition(write: &Write, condition: &str) -> Vec<Edit> {
         }
         // Evaluated only for rows that will be updated: nothing else overwrites it before the next row is judged.
         (Some(client), _) => {
-            vec![
-                insert(client.start, "CASE WHEN ("),
-                insert(client.end, format!(") THEN {condition} ELSE false END")),
-            ]
+            vec![insert(client.start, "CASE WHEN ("), insert(client.end, format!(") THEN {condition} ELSE false END"))]
         }
         (None, Some(returning)) => vec![insert(returning.start, format!("WHERE {condition} "))],
         (None, None) => vec![insert(write.end, format!(" WHERE {condition}"))],

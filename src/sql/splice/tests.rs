@@ -142,7 +142,8 @@ fn where_the_old_row_is_recorded() {
         (
             &assignment,
             "WITH x AS (UPDATE t SET a=1 RETURNING id) UPDATE u SET b=2",
-            "WITH x AS (UPDATE t SET a=1, k = o RETURNING CASE WHEN (g) IS NULL THEN (id) ELSE (id) END AS id) UPDATE u SET b=2, k = o RETURNING g",
+            "WITH cg_x(c1,cg) AS (UPDATE t SET a=1, k = o RETURNING id, g), x AS NOT MATERIALIZED (SELECT c1 AS id FROM cg_x) \
+             UPDATE u SET b=2, k = o RETURNING g",
         ),
     ] {
         assert_eq!(with_old_row(text, Some(old)).as_deref(), Ok(want), "{text}");
@@ -153,11 +154,7 @@ fn where_the_old_row_is_recorded() {
 fn what_the_old_row_is_called() {
     for (text, alias, want) in [
         ("UPDATE t SET a=1", Some("cg_old"), "UPDATE t SET a=1 RETURNING WITH (OLD AS cg_old) g"),
-        (
-            "UPDATE t SET a=1 RETURNING a",
-            Some("cg_old"),
-            "UPDATE t SET a=1 RETURNING WITH (OLD AS cg_old) a, g",
-        ),
+        ("UPDATE t SET a=1 RETURNING a", Some("cg_old"), "UPDATE t SET a=1 RETURNING WITH (OLD AS cg_old) a, g"),
         (
             "UPDATE t SET a=1 RETURNING WITH (NEW AS n) n.a",
             Some("cg_old"),
@@ -181,7 +178,7 @@ fn what_the_old_row_is_called() {
         (
             "WITH x AS (UPDATE t SET a=1 RETURNING id) SELECT 1",
             Some("cg_old"),
-            "WITH x AS (UPDATE t SET a=1 RETURNING WITH (OLD AS cg_old) CASE WHEN (g) IS NULL THEN (id) ELSE (id) END AS id) SELECT 1",
+            "WITH cg_x(c1,cg) AS (UPDATE t SET a=1 RETURNING WITH (OLD AS cg_old) id, g), x AS NOT MATERIALIZED (SELECT c1 AS id FROM cg_x) SELECT 1",
         ),
     ] {
         let write = &locate(text.as_bytes(), LexOptions::default()).statements[0].writes[0];

@@ -5,7 +5,8 @@ use super::{SCHEMA, merge_returns, rules};
 use crate::harness::{Guarded, Message, Talk, fe, guarded::assert_refused_by, talk};
 
 /// Rows 1 and 2 have a start, row 3 runs.
-const SEED: &str = "UPDATE q SET started_at = '2026-01-01 10:00+00' WHERE id < 3; UPDATE q SET status = 'running' WHERE id = 3;
+const SEED: &str =
+    "UPDATE q SET started_at = '2026-01-01 10:00+00' WHERE id < 3; UPDATE q SET status = 'running' WHERE id = 3;
     CREATE VIEW seen AS SELECT id, started_at, note FROM q;";
 
 /// Statement, and the rule that it violates. `WITH` and other places where the rows do not come back are among them.
@@ -17,7 +18,10 @@ const FORMS: &[(&str, Option<&str>)] = &[
     ("UPDATE q SET started_at = NULL WHERE id = 1 RETURNING *", Some("q_once")),
     ("UPDATE q SET started_at = '2026-01-01 11:00+00'", Some("q_once")),
     ("UPDATE q SET started_at = '2026-01-01 11:00+00' RETURNING note, id", Some("q_once")),
-    ("UPDATE ONLY public.q AS \"Q\" SET (started_at, note) = ('2026-01-01 11:00+00', 'y') WHERE \"Q\".id = 2 OR false -- why", Some("q_once")),
+    (
+        "UPDATE ONLY public.q AS \"Q\" SET (started_at, note) = ('2026-01-01 11:00+00', 'y') WHERE \"Q\".id = 2 OR false -- why",
+        Some("q_once"),
+    ),
     ("UPDATE q SET n = n - 1 WHERE id = 7", Some("q_grows")),
     ("UPDATE q SET n = n + 1 WHERE id = 7", None),
     ("UPDATE q SET n = NULL WHERE id = 7", None),
@@ -27,15 +31,33 @@ const FORMS: &[(&str, Option<&str>)] = &[
     ("UPDATE q SET status = 'done' WHERE id = 7", Some("q_states")),
     ("UPDATE q SET status = 'queued' WHERE id = 3", Some("q_states")),
     ("UPDATE q SET status = NULL WHERE id = 3", None),
-    ("UPDATE q SET started_at = '2026-01-01 11:00+00' FROM b WHERE b.id = q.id AND b.v = 2 RETURNING b.v", Some("q_once")),
+    (
+        "UPDATE q SET started_at = '2026-01-01 11:00+00' FROM b WHERE b.id = q.id AND b.v = 2 RETURNING b.v",
+        Some("q_once"),
+    ),
     ("UPDATE q SET started_at = '2026-01-01 11:00+00' FROM b WHERE b.id = q.id AND b.v = 5 RETURNING b.v", None),
     ("UPDATE q SET started_at = '2026-01-01 11:00+00' WHERE id IN (SELECT id FROM b WHERE v < 2)", Some("q_once")),
-    ("UPDATE q SET started_at = '2026-01-01 11:00+00' WHERE EXISTS (SELECT FROM b WHERE b.id = q.id AND b.v = 5)", None),
-    ("WITH w AS (UPDATE q SET started_at = '2026-01-01 11:00+00' WHERE id = 1 RETURNING *) SELECT count(*) FROM w", Some("q_once")),
+    (
+        "UPDATE q SET started_at = '2026-01-01 11:00+00' WHERE EXISTS (SELECT FROM b WHERE b.id = q.id AND b.v = 5)",
+        None,
+    ),
+    (
+        "WITH w AS (UPDATE q SET started_at = '2026-01-01 11:00+00' WHERE id = 1 RETURNING *) SELECT count(*) FROM w",
+        Some("q_once"),
+    ),
     ("WITH w AS (UPDATE q SET started_at = '2026-01-01 11:00+00' WHERE id = 1) SELECT 1", Some("q_once")),
-    ("WITH w AS (UPDATE q SET started_at = '2026-01-01 11:00+00' FROM b WHERE b.id = q.id AND b.v = 5 RETURNING q.id) SELECT * FROM w", None),
-    ("WITH w AS (SELECT 1 AS id) UPDATE q SET started_at = '2026-01-01 11:00+00' FROM w WHERE w.id = q.id", Some("q_once")),
-    ("EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) UPDATE q SET started_at = '2026-01-01 11:00+00' WHERE id = 1", Some("q_once")),
+    (
+        "WITH w AS (UPDATE q SET started_at = '2026-01-01 11:00+00' FROM b WHERE b.id = q.id AND b.v = 5 RETURNING q.id) SELECT * FROM w",
+        None,
+    ),
+    (
+        "WITH w AS (SELECT 1 AS id) UPDATE q SET started_at = '2026-01-01 11:00+00' FROM w WHERE w.id = q.id",
+        Some("q_once"),
+    ),
+    (
+        "EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) UPDATE q SET started_at = '2026-01-01 11:00+00' WHERE id = 1",
+        Some("q_once"),
+    ),
     ("INSERT INTO q (id, status, started_at) VALUES (20, 'queued', now()), (21, NULL, NULL)", None),
     ("INSERT INTO q (id, status) VALUES (20, 'running'), (21, 'done')", Some("q_states")),
     ("INSERT INTO q (id, status) SELECT g, 'done' FROM generate_series(20, 21) g RETURNING id", Some("q_states")),
@@ -58,7 +80,10 @@ const FORMS: &[(&str, Option<&str>)] = &[
         "INSERT INTO q AS x (id, started_at) VALUES (2, '2026-01-01 11:00+00') ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at WHERE x.n > 1 OR x.n IS NULL",
         Some("q_once"),
     ),
-    ("INSERT INTO q (id, status) VALUES (7, 'done') ON CONFLICT (id) DO UPDATE SET status = excluded.status", Some("q_states")),
+    (
+        "INSERT INTO q (id, status) VALUES (7, 'done') ON CONFLICT (id) DO UPDATE SET status = excluded.status",
+        Some("q_states"),
+    ),
     ("INSERT INTO q (id, status) VALUES (3, 'done') ON CONFLICT (id) DO UPDATE SET status = excluded.status", None),
     ("INSERT INTO q (id, status) VALUES (3, 'done') ON CONFLICT (id) DO UPDATE SET note = 'y'", None),
     ("INSERT INTO q (id, status) VALUES (20, 'done') ON CONFLICT (id) DO UPDATE SET note = 'y'", Some("q_states")),
@@ -67,8 +92,14 @@ const FORMS: &[(&str, Option<&str>)] = &[
 ];
 
 const MERGES: &[(&str, Option<&str>)] = &[
-    ("MERGE INTO q USING b ON q.id = b.id WHEN MATCHED AND b.v = 1 THEN UPDATE SET started_at = '2026-01-01 11:00+00'", Some("q_once")),
-    ("MERGE INTO q USING b ON q.id = b.id WHEN MATCHED AND b.v > 4 THEN UPDATE SET started_at = CASE WHEN b.v > 5 THEN '2026-01-01 11:00+00'::timestamptz END", None),
+    (
+        "MERGE INTO q USING b ON q.id = b.id WHEN MATCHED AND b.v = 1 THEN UPDATE SET started_at = '2026-01-01 11:00+00'",
+        Some("q_once"),
+    ),
+    (
+        "MERGE INTO q USING b ON q.id = b.id WHEN MATCHED AND b.v > 4 THEN UPDATE SET started_at = CASE WHEN b.v > 5 THEN '2026-01-01 11:00+00'::timestamptz END",
+        None,
+    ),
     (
         "MERGE INTO q USING (VALUES (1), (30)) s(id) ON q.id = s.id WHEN MATCHED THEN UPDATE SET started_at = '2026-01-01 10:00+00' \
          WHEN NOT MATCHED THEN INSERT (id, started_at, status) VALUES (s.id, '2026-01-01 11:00+00', 'queued')",
@@ -82,7 +113,10 @@ const MERGES: &[(&str, Option<&str>)] = &[
         "MERGE INTO q USING (VALUES (1), (5)) s(id) ON q.id = s.id WHEN MATCHED AND q.n = 1 THEN DELETE WHEN MATCHED THEN UPDATE SET n = 6 RETURNING q.id",
         None,
     ),
-    ("MERGE INTO q USING (VALUES (1), (5)) s(id) ON q.id = s.id WHEN MATCHED THEN UPDATE SET n = 3 RETURNING q.id", Some("q_grows")),
+    (
+        "MERGE INTO q USING (VALUES (1), (5)) s(id) ON q.id = s.id WHEN MATCHED THEN UPDATE SET n = 3 RETURNING q.id",
+        Some("q_grows"),
+    ),
 ];
 
 fn forms() -> Vec<(&'static str, Option<&'static str>)> {
@@ -265,7 +299,11 @@ fn prepared_statements() {
         let good = [run("2026-01-01 11:00+00", "5"), run("2026-01-01 11:00+00", "5"), run("2026-01-01 12:00+00", "6")];
         let replies = talk.pipeline(&good);
         assert_eq!(replies.iter().filter(|m| m.tag == b'C').count(), 3, "{sql}: {replies:?}");
-        let replies = talk.pipeline(&[run("2026-01-01 11:00+00", "7"), run("2026-01-01 12:00+00", "5"), run("2026-01-01 12:00+00", "8")]);
+        let replies = talk.pipeline(&[
+            run("2026-01-01 11:00+00", "7"),
+            run("2026-01-01 12:00+00", "5"),
+            run("2026-01-01 12:00+00", "8"),
+        ]);
         assert_refused_by(&replies, "public", "q", "q_once");
         assert_eq!(replies.iter().filter(|m| m.tag == b'C').count(), 1, "{sql}: {replies:?}");
         talk.run("ROLLBACK");

@@ -77,14 +77,22 @@ impl Maker {
         let (status, at, n) = (self.value("status"), self.value("started_at"), self.value("n"));
         match self.0.random_range(0..if merge_returns() { 11 } else { 10 }) {
             0 | 1 => format!("UPDATE q SET {} WHERE id = {id}", self.assignments("q")),
-            2 => format!("UPDATE q AS x SET {} WHERE x.id IN ({id}, {other}) OR x.n > 9 RETURNING x.id", self.assignments("x")),
+            2 => format!(
+                "UPDATE q AS x SET {} WHERE x.id IN ({id}, {other}) OR x.n > 9 RETURNING x.id",
+                self.assignments("x")
+            ),
             3 => format!("UPDATE q SET {} FROM b WHERE b.id = q.id AND b.v = {}", self.assignments("q"), id % 3),
             4 => format!("UPDATE q SET {} WHERE id IN (SELECT id FROM b WHERE v = {})", self.assignments("q"), id % 3),
-            5 => format!("WITH w AS (UPDATE q SET {} WHERE id = {id} RETURNING id, n) SELECT count(*) FROM w", self.assignments("q")),
+            5 => format!(
+                "WITH w AS (UPDATE q SET {} WHERE id = {id} RETURNING id, n) SELECT count(*) FROM w",
+                self.assignments("q")
+            ),
             6 => {
                 let (one, two) = (self.assignments("q"), self.assignments("q"));
                 let other = id % ROWS + 1;
-                format!("WITH w AS (UPDATE q SET {one} WHERE id = {id} RETURNING id) UPDATE q SET {two} FROM b WHERE b.id = q.id AND q.id = {other}")
+                format!(
+                    "WITH w AS (UPDATE q SET {one} WHERE id = {id} RETURNING id) UPDATE q SET {two} FROM b WHERE b.id = q.id AND q.id = {other}"
+                )
             }
             7 => format!(
                 "INSERT INTO q (id, status, started_at, n) VALUES ({id}, {status}, {at}, {n}), ({}, 'queued', NULL, 1) ON CONFLICT (id) DO UPDATE SET {} RETURNING id",
@@ -124,7 +132,11 @@ fn the_same_is_refused_as_by_triggers() {
         let refused = |summary: &str| summary.starts_with("23514");
         // Of several bad rows, or rules, which is named first may differ.
         let same = ours == theirs || refused(&ours) && refused(&theirs);
-        assert!(same, "seed {seed}, statement {number}: {sql}\nhere: {ours}\ntriggers: {theirs}\n{:?}", oracle.rows(ALL));
+        assert!(
+            same,
+            "seed {seed}, statement {number}: {sql}\nhere: {ours}\ntriggers: {theirs}\n{:?}",
+            oracle.rows(ALL)
+        );
         *seen.entry(if refused(&ours) { ours } else { "passed".to_owned() }).or_default() += 1;
         if number % 100 == 99 {
             assert_eq!(talk.rows(ALL), oracle.rows(ALL), "seed {seed}, statement {number}");

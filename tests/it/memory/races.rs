@@ -18,11 +18,14 @@ const FORMS: &[(&str, &str)] = &[
 ];
 
 /// The same by `MERGE`, where it can be judged.
-const MERGE: (&str, &str) =
-    ("merge", "MERGE INTO q USING b ON b.id = q.id AND b.v = 1 WHEN MATCHED THEN UPDATE SET started_at = '2026-01-01 $:00+00'");
+const MERGE: (&str, &str) = (
+    "merge",
+    "MERGE INTO q USING b ON b.id = q.id AND b.v = 1 WHEN MATCHED THEN UPDATE SET started_at = '2026-01-01 $:00+00'",
+);
 
 /// Rows behind a trigger, whose lock comes first.
-const TRIGGER: &str = "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note = NEW.note || ''+''; RETURN NEW; END';
+const TRIGGER: &str =
+    "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note = NEW.note || ''+''; RETURN NEW; END';
     CREATE TRIGGER touch BEFORE UPDATE ON q FOR EACH ROW EXECUTE FUNCTION touch();";
 
 /// All ways to mix three steps of each of two sessions.
@@ -62,7 +65,8 @@ fn play(proxy: &Proxy, setup: &str, isolation: &str, form: &str, mix: &str) {
             }
         }
     }
-    let stored = direct.value("SELECT coalesce(to_char(started_at AT TIME ZONE 'UTC', 'HH24'), '-') FROM q WHERE id = 1");
+    let stored =
+        direct.value("SELECT coalesce(to_char(started_at AT TIME ZONE 'UTC', 'HH24'), '-') FROM q WHERE id = 1");
     let first = if committed.first() == Some(&'a') { "10" } else { "11" };
     let what = format!("{isolation}, {form}, {mix}: {:?}", steps.log);
     assert!(!committed.is_empty(), "{what}");

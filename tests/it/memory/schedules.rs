@@ -355,8 +355,12 @@ fn no_violation_lands_and_nothing_else_is_refused() {
     let proxy = Proxy::start(&rules("reject"));
     for schedule in SCHEDULES {
         let (log, landed) = play(schedule, Some(&proxy), &[]);
-        let refused: Vec<&str> =
-            log.iter().filter_map(|line| line.split_once(": ")).map(|(_, end)| end).filter(|e| e.starts_with("23514")).collect();
+        let refused: Vec<&str> = log
+            .iter()
+            .filter_map(|line| line.split_once(": "))
+            .map(|(_, end)| end)
+            .filter(|e| e.starts_with("23514"))
+            .collect();
         let expected: Vec<&str> = schedule.violations.iter().map(|(_, rule)| *rule).collect();
         assert_eq!(refused, expected, "{}: {log:?}", schedule.name);
         // Without these steps the same lands, but where a session waited for one of them.

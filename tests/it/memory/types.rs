@@ -4,51 +4,95 @@ use crate::harness::{Guarded, guarded::assert_refused_by};
 
 /// Type, and values in ascending order; those in one entry are equal.
 const ORDERED: &[(&str, &[&[&str]])] = &[
-    ("timestamptz", &[
-        &["-infinity"],
-        &["4713-01-01 00:00:00+00 BC"],
-        &["1969-12-31 23:59:59.999999+00"],
-        &["1999-12-31 23:59:59.999999+00", "2000-01-01 01:59:59.999999+02"],
-        &["2000-01-01 00:00:00+00"],
-        &["2026-07-01 10:00:00+00"],
-        &["294276-12-31 23:59:59.999999+00"],
-        &["infinity"],
-    ]),
-    ("timestamp", &[&["-infinity"], &["1999-12-31 23:59:59.999999"], &["2000-01-01 00:00:00"], &["2026-07-01 10:00:00"], &["infinity"]]),
-    ("date", &[&["-infinity"], &["4713-01-01 BC"], &["1999-12-31"], &["2000-01-01"], &["5874897-12-31"], &["infinity"]]),
+    (
+        "timestamptz",
+        &[
+            &["-infinity"],
+            &["4713-01-01 00:00:00+00 BC"],
+            &["1969-12-31 23:59:59.999999+00"],
+            &["1999-12-31 23:59:59.999999+00", "2000-01-01 01:59:59.999999+02"],
+            &["2000-01-01 00:00:00+00"],
+            &["2026-07-01 10:00:00+00"],
+            &["294276-12-31 23:59:59.999999+00"],
+            &["infinity"],
+        ],
+    ),
+    (
+        "timestamp",
+        &[
+            &["-infinity"],
+            &["1999-12-31 23:59:59.999999"],
+            &["2000-01-01 00:00:00"],
+            &["2026-07-01 10:00:00"],
+            &["infinity"],
+        ],
+    ),
+    (
+        "date",
+        &[&["-infinity"], &["4713-01-01 BC"], &["1999-12-31"], &["2000-01-01"], &["5874897-12-31"], &["infinity"]],
+    ),
     ("smallint", &[&["-32768"], &["-1"], &["0"], &["1"], &["32767"]]),
     ("integer", &[&["-2147483648"], &["-1"], &["0"], &["2147483647"]]),
-    ("bigint", &[&["-9223372036854775808"], &["-1"], &["0"], &["9007199254740992"], &["9007199254740993"], &["9223372036854775807"]]),
-    ("numeric", &[
-        &["-Infinity"],
-        &["-1e100"],
-        &["-1.5", "-1.50"],
-        &["-1.25"],
-        &["0", "0.000", "-0"],
-        &["9007199254740993"],
-        &["9007199254740993.0000000000000000000000000000000000000000000001"],
-        &["Infinity"],
-        &["NaN"],
-    ]),
-    ("double precision", &[
-        &["-Infinity"],
-        &["-1e300"],
-        &["-1.0000000000000002"],
-        &["-1"],
-        &["-1e-300"],
-        &["0", "-0"],
-        &["0.1"],
-        &["0.10000000000000002"],
-        &["1e300"],
-        &["Infinity"],
-        &["NaN"],
-    ]),
+    (
+        "bigint",
+        &[
+            &["-9223372036854775808"],
+            &["-1"],
+            &["0"],
+            &["9007199254740992"],
+            &["9007199254740993"],
+            &["9223372036854775807"],
+        ],
+    ),
+    (
+        "numeric",
+        &[
+            &["-Infinity"],
+            &["-1e100"],
+            &["-1.5", "-1.50"],
+            &["-1.25"],
+            &["0", "0.000", "-0"],
+            &["9007199254740993"],
+            &["9007199254740993.0000000000000000000000000000000000000000000001"],
+            &["Infinity"],
+            &["NaN"],
+        ],
+    ),
+    (
+        "double precision",
+        &[
+            &["-Infinity"],
+            &["-1e300"],
+            &["-1.0000000000000002"],
+            &["-1"],
+            &["-1e-300"],
+            &["0", "-0"],
+            &["0.1"],
+            &["0.10000000000000002"],
+            &["1e300"],
+            &["Infinity"],
+            &["NaN"],
+        ],
+    ),
     ("real", &[&["-Infinity"], &["-1.5"], &["0", "-0"], &["0.1"], &["0.10000001"], &["Infinity"], &["NaN"]]),
 ];
 
 /// Types without an order: values that are all different.
 const DIFFERENT: &[(&str, &[&str])] = &[
-    ("text", &["", "a", "A", "a ", "|", "x", "é", "a long text that differs only after more than forty characters 1", "a long text that differs only after more than forty characters 2"]),
+    (
+        "text",
+        &[
+            "",
+            "a",
+            "A",
+            "a ",
+            "|",
+            "x",
+            "é",
+            "a long text that differs only after more than forty characters 1",
+            "a long text that differs only after more than forty characters 2",
+        ],
+    ),
     ("varchar(5)", &["", "a", "a|b", "\"q\"", "\\x"]),
     ("char(3)", &["a", "ab", "abc"]),
     ("boolean", &["true", "false"]),
@@ -70,10 +114,12 @@ INSERT INTO b VALUES (1);";
 /// A table with one column of each type, and a rule that rejects for each.
 fn guarded(types: &[&str], kind: &str) -> Guarded {
     let columns: Vec<String> = types.iter().enumerate().map(|(n, name)| format!("c{n} {name}")).collect();
-    let rules: String =
-        (0..types.len()).map(|n| format!("      - {{name: r{n}, {kind}: [c{n}]}}\n")).collect();
+    let rules: String = (0..types.len()).map(|n| format!("      - {{name: r{n}, {kind}: [c{n}]}}\n")).collect();
     let rules = format!("version: 1\ntables:\n  - table: t\n    on_violation: reject\n    rules:\n{rules}");
-    let schema = format!("{SCHEMA} CREATE TABLE t (id int PRIMARY KEY, spare int, {}); INSERT INTO t VALUES (1)", columns.join(", "));
+    let schema = format!(
+        "{SCHEMA} CREATE TABLE t (id int PRIMARY KEY, spare int, {}); INSERT INTO t VALUES (1)",
+        columns.join(", ")
+    );
     Guarded::with_schema(&rules, &schema)
 }
 
@@ -83,7 +129,9 @@ fn statements(column: usize, value: &str) -> [String; 3] {
     [
         format!("UPDATE t SET c{column} = '{value}' WHERE id = 1"),
         format!("UPDATE t SET c{column} = '{value}' FROM b WHERE b.id = t.id"),
-        format!("INSERT INTO t (id, c{column}) VALUES (1, '{value}') ON CONFLICT (id) DO UPDATE SET c{column} = excluded.c{column}"),
+        format!(
+            "INSERT INTO t (id, c{column}) VALUES (1, '{value}') ON CONFLICT (id) DO UPDATE SET c{column} = excluded.c{column}"
+        ),
     ]
 }
 
@@ -106,7 +154,10 @@ fn what_is_less_is_refused() {
                         if after < before {
                             assert_refused_by(&replies, "public", "t", &format!("r{column}"));
                         } else {
-                            assert!(replies.iter().all(|m| m.tag != b'E'), "{name}: {old} to {new}: {sql}: {replies:?}");
+                            assert!(
+                                replies.iter().all(|m| m.tag != b'E'),
+                                "{name}: {old} to {new}: {sql}: {replies:?}"
+                            );
                         }
                     }
                 }
@@ -195,7 +246,9 @@ tables:
         let statements = [
             format!("UPDATE t SET {column} = '{to}' WHERE id = 1"),
             format!("UPDATE t SET {column} = '{to}' FROM b WHERE b.id = t.id"),
-            format!("INSERT INTO t (id, {column}) VALUES (1, '{to}') ON CONFLICT (id) DO UPDATE SET {column} = excluded.{column}"),
+            format!(
+                "INSERT INTO t (id, {column}) VALUES (1, '{to}') ON CONFLICT (id) DO UPDATE SET {column} = excluded.{column}"
+            ),
         ];
         let initial = ["a>b", "", "ä", "a", "1", "false", "sad", "x"].contains(&to);
         for sql in statements {
