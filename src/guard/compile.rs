@@ -12,7 +12,7 @@ use super::{
     kinds::Judgement,
     old::{Memory, Old},
     row::{Row, Shown},
-    sql::{Pieces, op},
+    sql::{Pieces, concat, op},
 };
 use crate::{
     catalog::facts::RelationFacts,
@@ -85,6 +85,8 @@ pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) ->
     }
     if !arms.is_empty() {
         guard.expression = Some(whole(&arms, relation, site));
+    }
+    if !remembering.is_empty() {
         guard.old_row = memory.old_row();
     }
     Ok(guard)
@@ -330,7 +332,7 @@ fn outcome(channel: Channel, action: Action) -> impl Fn(String) -> String {
 /// Several arms as one.
 fn together(arms: &[String], site: &Site<'_>) -> String {
     match (site.channel, arms) {
-        (Channel::Column, _) => format!("pg_catalog.concat({})", arms.join(",")),
+        (Channel::Column, _) => concat(arms),
         (_, [arm]) => arm.clone(),
         // All are NULL, so all are evaluated.
         _ => format!("COALESCE({})", arms.join(",")),

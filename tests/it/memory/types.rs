@@ -270,3 +270,31 @@ tables:
     talk.run("DELETE FROM t; INSERT INTO t VALUES (1); UPDATE t SET a = 'c|d', c = 3 WHERE id = 1; UPDATE t SET a = NULL, c = NULL WHERE id = 1");
     assert!(guarded.proxy.metrics().sum("unguardable_total", &[]) < 0.5);
 }
+
+/// More columns than a function has arguments.
+#[test]
+fn many_columns() {
+    let types = vec!["timestamptz"; 70];
+    for kind in ["write_once", "monotonic"] {
+        let columns: Vec<String> = (0..types.len()).map(|n| format!("c{n}")).collect();
+        let rules = format!(
+            "version: 1\ntables:\n  - table: t\n    on_violation: reject\n    rules:\n      - {{name: all, {kind}: [{}]}}\n",
+            columns.join(", ")
+        );
+        let schema: Vec<String> =
+            columns.iter().map(|column| format!("{column} timestamptz DEFAULT '2026-02-01'")).collect();
+        let guarded = Guarded::with_schema(
+            &rules,
+            &format!(
+                "{SCHEMA} CREATE TABLE t (id int PRIMARY KEY, spare int, {}); INSERT INTO t VALUES (1)",
+                schema.join(", ")
+            ),
+        );
+        let mut talk = guarded.login();
+        talk.run("UPDATE t SET c0 = c1, c69 = c1 WHERE id = 1");
+        for sql in statements(69, "2026-01-01") {
+            assert_refused_by(&talk.query(&sql), "public", "t", "all");
+        }
+        assert!(guarded.proxy.metrics().sum("unguardable_total", &[]) < 0.5);
+    }
+}

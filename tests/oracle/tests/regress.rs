@@ -441,7 +441,7 @@ fn records(text: &Text, write: &Write) -> Vec<OldRow> {
         records.extend(old_alias(text.sql.as_bytes(), write, options).map(OldRow::Alias));
     }
     let upsert = write.operation == Operation::Insert && !write.set_ends.is_empty();
-    if upsert || write.operation == Operation::Update && write.condition.is_some() == !write.sub_select {
+    if upsert || write.operation == Operation::Update && write.condition.is_some() && !write.sub_select {
         records.push(OldRow::Condition("pg_catalog.cg_record(1) IS NOT NULL".to_owned()));
     }
     if !write.set_ends.is_empty() {
@@ -571,7 +571,6 @@ fn what_records_the_row_before_is_where_it_should_be() {
         "update aliased",
         "merge aliased",
         "update assigned",
-        "update condition added",
         "update condition joined",
         "insert assigned",
         "insert condition added",
