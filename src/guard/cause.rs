@@ -81,12 +81,7 @@ pub(super) struct Evidence {
 }
 
 /// The evidence for the likeliest cause. `None`: there is none for any.
-pub(super) fn diagnose(
-    case: &Case<'_>,
-    offence: &Offence,
-    context: &Context,
-    table: &TableRules,
-) -> Option<Evidence> {
+pub(super) fn diagnose(case: &Case<'_>, offence: &Offence, context: &Context, table: &TableRules) -> Option<Evidence> {
     let look = Look { case, offence, context, table };
     signs::IN_ORDER.iter().find_map(|sign| sign(&look))
 }
@@ -136,7 +131,9 @@ impl<'a> Look<'a> {
     /// A rule of the table takes the column for a time before another.
     fn is_start(&self, column: &str) -> bool {
         self.table.rules.iter().any(|rule| match &rule.kind {
-            Kind::Order(order) => order.columns.split_last().is_some_and(|(_, starts)| starts.iter().any(|c| c == column)),
+            Kind::Order(order) => {
+                order.columns.split_last().is_some_and(|(_, starts)| starts.iter().any(|c| c == column))
+            }
             Kind::Duration(duration) => duration.start == column,
             _ => false,
         })

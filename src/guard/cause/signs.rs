@@ -60,12 +60,7 @@ fn zero_sentinel(look: &Look<'_>) -> Option<Evidence> {
     };
     let (column, value) = match (offence.fault, &case.rule.kind) {
         (
-            Fault::Missing
-            | Fault::Unexpected
-            | Fault::Less
-            | Fault::Transition
-            | Fault::NotInitial
-            | Fault::False,
+            Fault::Missing | Fault::Unexpected | Fault::Less | Fault::Transition | Fault::NotInitial | Fault::False,
             _,
         ) => None,
         (Fault::WrongDuration, Kind::Duration(duration)) => {

@@ -1,24 +1,6 @@
 //! `transitions`: a column that changes from one state to another only as allowed.
 //!
-//! ```yaml
-//! - name: executions_states
-//!   transitions:
-//!     column: status
-//!     allow: {queued: [running, cancelled], running: [completed, failed]}
-//!     initial: [queued]
-//! ```
-//!
-//! **What it does**: an UPDATE that changes the state must do so as `allow` says. A state that is no key there is terminal: nothing follows it. To stay
-//! in a state is always allowed. With `initial`, a new row must begin in one of those states.
-//!
-//! **Why**: two workers finish one job, or a late message puts a completed one back to running.
-//!
-//! **Keys**, all inside `transitions`:
-//! - `column`: the column that holds the state: text of any kind, an enum, an integer or a boolean.
-//! - `allow`: for each state the list of those that may follow it; `[]` for none.
-//! - `initial` (list of states): those that a new row may have; any without it.
-//!
-//! **NULL**: every change from and to it is allowed, also for new rows.
+//! Its manual is `docs/rules/transitions.md`.
 
 use super::Spec;
 use crate::rules::{

@@ -1,17 +1,6 @@
 //! `write_once`: columns that keep their first value.
 //!
-//! ```yaml
-//! - name: executions_start_once
-//!   write_once: [started_at, created_at]
-//! ```
-//!
-//! **What it does**: an UPDATE may turn NULL into a value; a value may become nothing else, NULL included. The same value again passes.
-//!
-//! **Why**: a retry, or a worker that was thought dead, overwrites the start of a run that has already ended.
-//!
-//! **NULL**: may become a value. Rows that are new are not judged.
-//!
-//! **Columns** may have any type. Numbers are compared as numbers, everything else by what it says: `1 day` and `24 hours` are two intervals.
+//! Its manual is `docs/rules/write_once.md`.
 
 use super::Spec;
 use crate::rules::{

@@ -461,11 +461,7 @@ fn the_examples_of_the_manual_load() {
         };
         rules += loaded(&text).counts.rules;
     }
-<<<<<<< HEAD
     assert_eq!(rules, 3);
-=======
-    assert_eq!(rules, 20);
->>>>>>> dff41d0 (The row before: behind a trigger, without WHERE; incidents, documents, bulk benchmark)
 }
 
 /// Pieces of rule files, for texts that get past the parser.
