@@ -138,7 +138,7 @@ async fn rules_are_checked_against_the_catalog() {
     fs::write(
         &good,
         "version: 1\ntables:\n- table: executions\n  rules:\n  - {name: ok, order: [created_at, started_at]}\n\
-         \x20 - {name: once, write_once: [started_at, status]}\n  - {name: grows, monotonic: [start_ts, started_at]}\n\
+         \x20 - {name: once, write_once: [started_at, id]}\n  - {name: grows, monotonic: [start_ts, started_at]}\n\
          \x20 - {name: states, transitions: {column: status, allow: {a: [b]}, initial: [a]}}\n",
     )
     .unwrap();
