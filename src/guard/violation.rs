@@ -1,7 +1,7 @@
 //! A finding in the words of the contract: what the client, the log and the metrics are told.
 
 use super::{
-    Cause, Finding, Guard, Source, Value,
+    Cause, Finding, Guard, Slot, Source, Value,
     assess::{Case, Fault, Offence},
     cause::{self, Evidence},
     time::{Length, Moment, Style},
@@ -44,8 +44,10 @@ pub struct Violation {
     pub hint: Option<String>,
     /// Key of the row, for the log: names and values.
     pub key: Vec<(String, String)>,
-    /// The values the rule looked at, for the log; the parent's as `parent.column`, those before the write as `old.column`.
+    /// The values the rule looked at, for the log; the parent's as `parent.column`.
     pub values: Vec<(String, String)>,
+    /// Those of the same columns before the write, where the rule looked at them.
+    pub old_values: Vec<(String, String)>,
 }
 
 impl Violation {
@@ -75,9 +77,16 @@ impl Violation {
             detail: detail(&case, &offence),
             hint: rule.hint.clone().or(advice),
             key: finding.key.iter().map(|(name, value)| (name.clone(), value.display())).collect(),
-            values: finding.values.iter().map(|(slot, value)| (slot.name(), value.display())).collect(),
+            values: values(finding, false, Slot::name),
+            old_values: values(finding, true, |slot| slot.column.clone()),
         })
     }
+}
+
+/// Names and values of a finding: those before the write, or all others.
+fn values(finding: &Finding, old: bool, name: fn(&Slot) -> String) -> Vec<(String, String)> {
+    let wanted = finding.values.iter().filter(|(slot, _)| (slot.source == Source::Old) == old);
+    wanted.map(|(slot, value)| (name(slot), value.display())).collect()
 }
 
 impl super::Slot {

@@ -255,6 +255,35 @@ fn the_words_of_a_refusal() {
     }
 }
 
+/// The log has both values of a column side by side.
+#[test]
+fn the_log_names_old_and_new() {
+    let guarded = Guarded::with_schema(&rules("observe"), &format!("{SCHEMA}{SEED}"));
+    guarded.login().run("UPDATE q SET started_at = '2026-01-01 11:00+00' WHERE id = 1");
+    guarded.await_violations("q_once", 1);
+    let expected = r#"columns=[{"column":"started_at","old":"2026-01-01 10:00:00+00","new":"2026-01-01 11:00:00+00"}] by_seconds=3600.0"#;
+    guarded.proxy.await_log(|log| log.contains(expected));
+}
+
+/// COPY begins rows as INSERT does; of rows that are there it knows nothing.
+#[test]
+fn copy_judges_how_rows_begin() {
+    let guarded = Guarded::with_schema(&rules("reject"), &format!("{SCHEMA}{SEED}"));
+    let mut talk = guarded.login();
+    for (row, refused) in [("40\tqueued\t2026-01-01\n", false), ("41\tdone\t\\N\n", true), ("42\t\\N\t\\N\n", false)] {
+        talk.send(&fe::query("COPY q (id, status, started_at) FROM STDIN"));
+        talk.until(b"G");
+        talk.send(&[fe::copy_data(row), fe::copy_done()].concat());
+        let replies = talk.ready();
+        if refused {
+            assert_refused_by(&replies, "public", "q", "q_states");
+        } else {
+            assert!(replies.iter().all(|m| m.tag != b'E'), "{row}: {replies:?}");
+        }
+    }
+    assert_eq!(guarded.landed("SELECT string_agg(id::text, ' ' ORDER BY id) FROM q WHERE id >= 40"), "40 42");
+}
+
 /// Errors of the client's own point into the client's own text, whatever stands in what is sent.
 #[test]
 fn positions_are_those_of_the_client() {
