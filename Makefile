@@ -69,3 +69,9 @@ bench: ## Measure chronoguard beside other relays and in-database checks; BENCH=
 	@tests/setup.sh postgresql haproxy pgbouncer
 	$(CARGO) build --release
 	benches/bench.py $(BENCH)
+
+.PHONY: bench-bulk
+bench-bulk: ## Measure a bulk UPDATE under rules that need the row before it
+	@tests/setup.sh postgresql
+	$(CARGO) build --release
+	benches/bulk.py

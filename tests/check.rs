@@ -137,7 +137,9 @@ async fn rules_are_checked_against_the_catalog() {
     let good: PathBuf = tempfile::tempdir().unwrap().keep().join("good.yaml");
     fs::write(
         &good,
-        "version: 1\ntables:\n- table: executions\n  rules:\n  - {name: ok, order: [created_at, started_at]}\n",
+        "version: 1\ntables:\n- table: executions\n  rules:\n  - {name: ok, order: [created_at, started_at]}\n\
+         \x20 - {name: once, write_once: [started_at, id]}\n  - {name: grows, monotonic: [start_ts, started_at]}\n\
+         \x20 - {name: states, transitions: {column: status, allow: {a: [b]}, initial: [a]}}\n",
     )
     .unwrap();
     let output = check(&["--strict", "--database", &url, good.to_str().unwrap()]);

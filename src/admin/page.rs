@@ -245,6 +245,8 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::CatalogUnknown => "The catalog could not be asked.",
         Reason::TooManyColumns => "The result would have more columns than PostgreSQL allows.",
         Reason::UpsertUnknown => "ON CONFLICT DO UPDATE: whether the row is new cannot be told here.",
+        Reason::OldRow => "The row as it was before cannot be had in this statement.",
+        Reason::SetConfig => "The role may not call set_config, which carries the row before the write.",
     }
 }
 

@@ -40,6 +40,10 @@ pub struct RelationFacts {
     pub columns: Vec<ColumnFacts>,
     /// Column names of the primary key, in key order.
     pub primary_key: Vec<String>,
+    /// Columns that an index, a partition key or an `UPDATE OF` trigger is about, here, on a descendant or on a table below a view: to name one
+    /// in SET has effects of its own even where its value stays.
+    #[serde(default)]
+    pub entangled: Vec<String>,
     /// The relation itself first, then every ancestor by partitioning or inheritance: rules of any of them apply.
     pub lineage: Vec<QualifiedName>,
     /// OIDs a row's `tableoid` may have when this relation is written: itself and all descendants.
@@ -94,6 +98,9 @@ pub struct ColumnFacts {
     pub name: String,
     /// Name of the base type in `pg_catalog` (domains resolved), e.g. `timestamptz`, `int8`; types elsewhere as `schema.name`.
     pub type_name: String,
+    /// That type is an enum.
+    #[serde(default)]
+    pub is_enum: bool,
     /// It has a default expression.
     pub has_default: bool,
     /// The default's text (`pg_get_expr`), e.g. `now()`; for a generated column its expression.

@@ -2,7 +2,9 @@
 //! along; the verdict itself is the server's.
 
 use super::{Finding, Source, Value, time::Moment};
-use crate::rules::set::{Duration, Kind, NearNow, Order, Parent, Plausible, Require, Rule, Unit};
+use crate::rules::set::{
+    Duration, Kind, Monotonic, NearNow, Order, Parent, Plausible, Require, Rule, Transitions, Unit, WriteOnce,
+};
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,16 @@ pub(super) enum Fault {
     Reused,
     /// `column` is before the parent's `other`.
     BeforeParent,
+    /// `column` had another value before.
+    Overwritten,
+    /// `column` is before the time it had.
+    Decreased,
+    /// `column` is a smaller number than it was.
+    Less,
+    /// `column` came from a state that does not lead to this one.
+    Transition,
+    /// `column` is no state for a new row.
+    NotInitial,
     /// The condition is false.
     False,
 }
@@ -95,9 +107,10 @@ impl Case<'_> {
             Kind::NearNow(near_now) => self.near_now(near_now),
             Kind::Plausible(plausible) => self.plausible(plausible),
             Kind::Require(require) => self.require(require),
-            Kind::Check(_) | Kind::WriteOnce(_) | Kind::Monotonic(_) | Kind::Transitions(_) | Kind::AffectsRows(_) => {
-                None
-            }
+            Kind::WriteOnce(write_once) => self.write_once(write_once),
+            Kind::Monotonic(monotonic) => self.monotonic(monotonic),
+            Kind::Transitions(transitions) => Some(self.transition(transitions)),
+            Kind::Check(_) | Kind::AffectsRows(_) => None,
             Kind::Parent(parent) => self.parent(parent),
         };
         found.unwrap_or_else(|| {
@@ -171,6 +184,39 @@ impl Case<'_> {
             let unexpected = require.null.iter().find(|column| !null(column));
             unexpected.map(|column| Offence::of(Fault::Unexpected, column))
         })
+    }
+
+    fn write_once(&self, rule: &WriteOnce) -> Option<Offence> {
+        let overwritten = |column: &&String| {
+            let (new, old) = (self.value(Source::Row, column), self.value(Source::Old, column));
+            *old != Value::Null && !old.same(new)
+        };
+        let column = rule.columns.iter().find(overwritten)?;
+        let (new, old) = (self.moment(Source::Row, column), self.moment(Source::Old, column));
+        let distance = new.zip(old).and_then(|(new, old)| new.since(old));
+        Some(Offence { by: distance.map(i128::abs), distance, ..Offence::of(Fault::Overwritten, column) })
+    }
+
+    fn monotonic(&self, rule: &Monotonic) -> Option<Offence> {
+        rule.columns.iter().find_map(|column| {
+            let (new, old) = (self.value(Source::Row, column), self.value(Source::Old, column));
+            if let Some((new, old)) = self.moment(Source::Row, column).zip(self.moment(Source::Old, column)) {
+                let distance = new.since(old);
+                return (new < old).then(|| Offence {
+                    by: distance.map(|nanos| -nanos),
+                    distance,
+                    ..Offence::of(Fault::Decreased, column)
+                });
+            }
+            // A number without a unit: only its order counts.
+            let (new, old) = (new.moment(Some(Unit::S))?, old.moment(Some(Unit::S))?);
+            (new < old).then(|| Offence::of(Fault::Less, column))
+        })
+    }
+
+    fn transition(&self, rule: &Transitions) -> Offence {
+        let new = *self.value(Source::Old, &rule.column) == Value::Null;
+        Offence::of(if new { Fault::NotInitial } else { Fault::Transition }, &rule.column)
     }
 
     fn parent(&self, parent: &Parent) -> Option<Offence> {

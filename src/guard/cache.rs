@@ -28,17 +28,20 @@ struct Entry {
     row: String,
     columns: Option<Vec<String>>,
     conflict_columns: Option<Vec<String>>,
+    /// The alias for the old row; the other places are among the flags.
+    old: Option<String>,
     flags: Flags,
     also_written: Vec<String>,
     mark: String,
     made: Result<Arc<Guard>, Reason>,
 }
 
-/// `conflict_target`, `reads_target`, `notices`, `observe_only`.
-type Flags = [bool; 4];
+/// `conflict_target`, `reads_target`, `notices`, `observe_only`, and two places for the old row.
+type Flags = [bool; 6];
 
 fn flags(site: &Site<'_>) -> Flags {
-    [site.conflict_target, site.reads_target, site.notices, site.observe_only]
+    let old = &site.old;
+    [site.conflict_target, site.reads_target, site.notices, site.observe_only, old.condition, old.assignment]
 }
 
 impl Entry {
@@ -56,6 +59,7 @@ impl Entry {
             row: site.row.to_owned(),
             columns: site.columns.map(<[String]>::to_vec),
             conflict_columns: site.conflict_columns.map(<[String]>::to_vec),
+            old: site.old.alias.map(str::to_owned),
             flags: flags(site),
             also_written: site.also_written.to_vec(),
             mark: site.mark.to_owned(),
@@ -63,7 +67,7 @@ impl Entry {
         }
     }
 
-    /// The server's version is one of the facts.
+    /// The server's version is one of the facts, and so is what the role may do.
     fn fits(&self, table: &Arc<TableRules>, resolved: &Arc<Resolved>, site: &Site<'_>) -> bool {
         Arc::ptr_eq(&self.table, table)
             && Arc::ptr_eq(&self.resolved, resolved)
@@ -72,6 +76,7 @@ impl Entry {
             && self.row == site.row
             && self.columns.as_deref() == site.columns
             && self.conflict_columns.as_deref() == site.conflict_columns
+            && self.old.as_deref() == site.old.alias
             && self.flags == flags(site)
             && self.also_written == site.also_written
             && self.mark == site.mark
@@ -111,7 +116,7 @@ impl GuardCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::testing;
+    use crate::guard::{OldPlaces, testing};
 
     #[test]
     fn a_guard_is_made_once_for_what_it_is_made_of() {
@@ -131,6 +136,8 @@ mod tests {
             channel: Channel::Column,
             columns: Some(&columns),
             conflict_columns: None,
+            old: OldPlaces::default(),
+            may_set_config: true,
             conflict_target: false,
             reads_target: true,
             server_version: 150_000,
@@ -149,6 +156,9 @@ mod tests {
             Site { mark: "1", ..site.clone() },
             Site { channel: Channel::Notice, ..site.clone() },
             Site { reads_target: false, ..site.clone() },
+            Site { old: OldPlaces { alias: Some("o"), ..OldPlaces::default() }, ..site.clone() },
+            Site { old: OldPlaces { condition: true, ..OldPlaces::default() }, ..site.clone() },
+            Site { old: OldPlaces { assignment: true, ..OldPlaces::default() }, ..site.clone() },
             Site { operation: Operation::Insert, ..site.clone() },
             Site { also_written: &columns, ..site.clone() },
         ] {

@@ -12,7 +12,10 @@ use super::{
     Context, Source,
     assess::{Case, Fault, Offence},
 };
-use crate::{rules::set::Kind, sql::write::Operation};
+use crate::{
+    rules::set::{Kind, TableRules},
+    sql::write::Operation,
+};
 
 /// A diagnosed cause. Label of `violations_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,8 +81,8 @@ pub(super) struct Evidence {
 }
 
 /// The evidence for the likeliest cause. `None`: there is none for any.
-pub(super) fn diagnose(case: &Case<'_>, offence: &Offence, context: &Context) -> Option<Evidence> {
-    let look = Look { case, offence, context };
+pub(super) fn diagnose(case: &Case<'_>, offence: &Offence, context: &Context, table: &TableRules) -> Option<Evidence> {
+    let look = Look { case, offence, context, table };
     signs::IN_ORDER.iter().find_map(|sign| sign(&look))
 }
 
@@ -88,6 +91,7 @@ struct Look<'a> {
     case: &'a Case<'a>,
     offence: &'a Offence,
     context: &'a Context,
+    table: &'a TableRules,
 }
 
 impl<'a> Look<'a> {
@@ -122,6 +126,17 @@ impl<'a> Look<'a> {
     fn clock_default(&self, column: &str) -> Option<&'a str> {
         let find = |(name, default): &'a (String, String)| (name == column).then_some(default.as_str());
         self.context.clock_defaults.iter().find_map(find)
+    }
+
+    /// A rule of the table takes the column for a time before another.
+    fn is_start(&self, column: &str) -> bool {
+        self.table.rules.iter().any(|rule| match &rule.kind {
+            Kind::Order(order) => {
+                order.columns.split_last().is_some_and(|(_, starts)| starts.iter().any(|c| c == column))
+            }
+            Kind::Duration(duration) => duration.start == column,
+            _ => false,
+        })
     }
 
     /// The parent's column with the parent's name.
@@ -162,7 +177,8 @@ pub(super) fn reads_clock(default: &str) -> bool {
 }
 
 /// What the rule wants, where no cause is seen.
-pub(super) fn requirement(case: &Case<'_>, offence: &Offence) -> Option<String> {
+pub(super) fn requirement(case: &Case<'_>, offence: &Offence, context: &Context) -> Option<String> {
+    let table = &context.relation.name;
     let column = offence.column.as_deref().unwrap_or("the column");
     let other = offence.other.as_deref().unwrap_or("the other column");
     Some(match offence.fault {
@@ -177,8 +193,25 @@ pub(super) fn requirement(case: &Case<'_>, offence: &Offence) -> Option<String> 
         Fault::Missing => format!("Set {column} in the same statement."),
         Fault::Unexpected => format!("Set {column} to NULL in the same statement."),
         Fault::Reused | Fault::BeforeParent => format!("{column} must be the time of this row's own event."),
+        Fault::Overwritten => write_once(column, table),
+        Fault::Decreased => format!(
+            "A transaction that waits for a row brings a now() from before the wait; SET {column} = GREATEST({table}.{column}, ...), or take clock_timestamp()."
+        ),
+        Fault::Less => {
+            format!("Compute {column} from the stored value, or SET {column} = GREATEST({table}.{column}, ...).")
+        }
+        Fault::Transition => format!(
+            "Name the expected state in WHERE, and look at how many rows were updated: another session may have changed {column} first."
+        ),
+        Fault::NotInitial => format!("Insert the row in the state it begins in, and update {column} later."),
         Fault::False => return case.rule.description.clone(),
     })
+}
+
+fn write_once(column: &str, table: &str) -> String {
+    format!(
+        "{column} was set again although it was already there; write it once, for example SET {column} = COALESCE({table}.{column}, ...)."
+    )
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@
 use super::{
     Channel, Context, Guard, Reason, Site, Skip, Slot, Source, cause, condition, kinds,
     kinds::Judgement,
+    old::{Memory, Old},
     row::{Row, Shown},
-    sql::{Pieces, op},
+    sql::{Pieces, concat, op},
 };
 use crate::{
     catalog::facts::RelationFacts,
@@ -36,15 +37,18 @@ pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) ->
     let copy = site.channel == Channel::CopyWhere;
     let row = Row { relation, name: site.row, source: Source::Row, inline_generated: copy };
     let key = key(&row);
+    let mut memory = Memory::new(row, site);
     let mut guard = Guard {
         expression: None,
+        old_row: None,
         judged: Vec::new(),
         skipped: Vec::new(),
         key: key.iter().map(|shown| shown.slot.column.clone()).collect(),
         slots: Vec::new(),
         context: context(relation, site),
     };
-    let mut arms = Vec::new();
+    // Those with memory stand apart: they judge only where what is remembered is of this row.
+    let (mut arms, mut remembering) = (Vec::new(), Vec::new());
     for (number, rule) in table.rules.iter().enumerate() {
         if hides(relation, table, rule) {
             guard.skipped.push((number, Skip::Unguardable(Reason::View)));
@@ -57,9 +61,10 @@ pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) ->
                 continue;
             }
         };
-        match arm(number, rule, &row, site, &plan, &key) {
+        let old = if rule.kind.has_memory() { memory.old(rule) } else { Ok(None) };
+        match old.and_then(|old| arm(number, rule, &row, old.as_ref(), site, &plan, &key)) {
             Ok((sql, slots)) => {
-                arms.push(sql);
+                if rule.kind.has_memory() { &mut remembering } else { &mut arms }.push(sql);
                 guard.judged.push((number, plan.action));
                 guard.slots.push(slots);
                 guard.skipped.extend(plan.note.map(|reason| (number, Skip::Unguardable(reason))));
@@ -68,6 +73,7 @@ pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) ->
         }
     }
     // A rule that cannot judge does not stop the others, unless the table wants all of them or nothing.
+    arms.extend(remembered(&remembering, &memory, site));
     if arms.is_empty() || table.unguardable == OnUnguardable::Reject {
         let unguardable = guard.skipped.iter().find_map(|(_, skip)| match skip {
             Skip::Unguardable(reason) => Some(*reason),
@@ -80,7 +86,23 @@ pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) ->
     if !arms.is_empty() {
         guard.expression = Some(whole(&arms, relation, site));
     }
+    if !remembering.is_empty() {
+        guard.old_row = memory.old_row();
+    }
     Ok(guard)
+}
+
+/// The arms of rules with memory, and what belongs to them.
+fn remembered(arms: &[String], memory: &Memory<'_>, site: &Site<'_>) -> Vec<String> {
+    if arms.is_empty() {
+        return Vec::new();
+    }
+    let mut all = match memory.sure() {
+        None => arms.to_vec(),
+        Some(sure) => vec![format!("CASE WHEN {sure} THEN {} ELSE {} END", together(arms, site), lost(site))],
+    };
+    all.extend(memory.clear());
+    all
 }
 
 /// Whether the relation is a view of the rule's table through which a column of the rule does not show.
@@ -91,13 +113,13 @@ fn hides(relation: &RelationFacts, table: &TableRules, rule: &Rule) -> bool {
 }
 
 /// Boolean SQL that is true where a row of the relation, named `row` in the query around it, violates the rule. For rows that are already
-/// stored: depends on no channel and on no write.
+/// stored: depends on no channel and on no write. `old`: another name, which stands for the row as it was before.
 ///
 /// # Errors
 /// The relation cannot be judged by the rule.
-pub fn violated(rule: &Rule, relation: &RelationFacts, row: &str) -> Result<String, Reason> {
+pub fn violated(rule: &Rule, relation: &RelationFacts, row: &str, old: Option<&str>) -> Result<String, Reason> {
     let row = Row { relation, name: row, source: Source::Row, inline_generated: false };
-    let judgement = kinds::judge(rule, &row)?;
+    let judgement = kinds::judge(rule, &row, old.map(|name| Old::beside(row, name)).as_ref())?;
     let violated = match &judgement.lookup {
         None => judgement.violated,
         Some(lookup) => {
@@ -205,12 +227,18 @@ fn touch(rule: &Rule, relation: &RelationFacts, site: &Site<'_>) -> Touch {
         Operation::Insert | Operation::Merge => site.conflict_columns,
         Operation::Copy => None,
     };
-    let Some(updated) = updated else { return Touch::Every };
+    let Some(updated) = updated else { return if rule.kind.judges_new() { Touch::Every } else { Touch::None } };
     let trigger = relation.before_update_trigger || relation.view.as_ref().is_some_and(|v| v.before_update_trigger);
     if rule.always || trigger || sets(updated, rule, relation) {
         return Touch::Every;
     }
-    if site.operation == Operation::Update { Touch::None } else { Touch::Inserted }
+    match site.operation {
+        Operation::Update => Touch::None,
+        // It tells new rows from old ones by itself.
+        _ if rule.kind.has_memory() && rule.kind.judges_new() => Touch::Every,
+        _ if rule.kind.has_memory() => Touch::None,
+        _ => Touch::Inserted,
+    }
 }
 
 /// One of the columns set is one of the rule's, or goes into a generated one of it.
@@ -238,11 +266,12 @@ fn arm(
     number: usize,
     rule: &Rule,
     row: &Row<'_>,
+    old: Option<&Old<'_>>,
     site: &Site<'_>,
     plan: &Plan,
     key: &[Shown],
 ) -> Result<(String, Vec<Slot>), Reason> {
-    let judgement = kinds::judge(rule, row)?;
+    let judgement = kinds::judge(rule, row, old)?;
     let slots = judgement.shown.iter().map(|shown| shown.slot.clone()).collect();
     let text = text(number, site, plan.action, key, &judgement);
     let outcome = outcome(site.channel, plan.action);
@@ -300,13 +329,18 @@ fn outcome(channel: Channel, action: Action) -> impl Fn(String) -> String {
     }
 }
 
-fn whole(arms: &[String], relation: &RelationFacts, site: &Site<'_>) -> String {
-    let together = match (site.channel, arms) {
-        (Channel::Column, _) => format!("pg_catalog.concat({})", arms.join(",")),
+/// Several arms as one.
+fn together(arms: &[String], site: &Site<'_>) -> String {
+    match (site.channel, arms) {
+        (Channel::Column, _) => concat(arms),
         (_, [arm]) => arm.clone(),
         // All are NULL, so all are evaluated.
         _ => format!("COALESCE({})", arms.join(",")),
-    };
+    }
+}
+
+fn whole(arms: &[String], relation: &RelationFacts, site: &Site<'_>) -> String {
+    let together = together(arms, site);
     let mut cases = String::new();
     if site.operation == Operation::Merge {
         cases = format!(" WHEN {} THEN NULL", op("merge_action()", "=", "'DELETE'"));
@@ -352,9 +386,26 @@ fn identity(relation: &RelationFacts, site: &Site<'_>) -> Option<String> {
 /// The verdict "other relation".
 fn stranger(site: &Site<'_>) -> String {
     let mut pieces = Pieces::default();
-    let noticed = site.channel != Channel::Column;
-    pieces.constant(&if noticed { format!("\"CG{}|!", site.mark) } else { "!".to_owned() });
+    pieces.constant("!");
     pieces.sql(format!("{}.tableoid", site.row));
+    remark(&pieces, site)
+}
+
+/// The verdict that the row before is not known after all.
+fn lost(site: &Site<'_>) -> String {
+    let mut pieces = Pieces::default();
+    pieces.constant("?");
+    remark(&pieces, site)
+}
+
+/// A verdict that is no finding.
+fn remark(text: &Pieces, site: &Site<'_>) -> String {
+    let mut pieces = Pieces::default();
+    let noticed = site.channel != Channel::Column;
+    if noticed {
+        pieces.constant(&format!("\"CG{}|", site.mark));
+    }
+    pieces.extend(text);
     pieces.constant(&if noticed { format!(";{PADDING}\"") } else { ";".to_owned() });
     let text = pieces.concat();
     if noticed { format!("pg_catalog.to_regtype({text})") } else { text }

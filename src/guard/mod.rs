@@ -14,10 +14,12 @@
 
 mod assess;
 pub mod cache;
+mod carry;
 pub mod cause;
 pub mod compile;
 mod condition;
 mod kinds;
+pub mod old;
 mod row;
 mod sql;
 #[cfg(test)]
@@ -29,11 +31,16 @@ pub mod violation;
 pub use self::{
     cause::Cause,
     compile::{compile, violated},
+    old::OldPlaces,
     verdict::{Finding, Value, Verdict},
     violation::Violation,
 };
 
-use crate::{catalog::facts::QualifiedName, rules::set::Action, sql::write::Operation};
+use crate::{
+    catalog::facts::QualifiedName,
+    rules::set::Action,
+    sql::{splice::OldRow, write::Operation},
+};
 
 /// How the verdict leaves the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +65,12 @@ pub struct Site<'a> {
     pub channel: Channel,
     /// UPDATE: the columns in SET. INSERT: the column list. `None`: all.
     pub columns: Option<&'a [String]>,
-    /// `ON CONFLICT DO UPDATE`: the columns it sets. MERGE: the columns that its UPDATE actions set, if known.
+    /// `ON CONFLICT DO UPDATE`: the columns it sets. MERGE: the columns that its UPDATE actions set, if there are any.
     pub conflict_columns: Option<&'a [String]>,
+    /// From where the row before the write can be had.
+    pub old: OldPlaces<'a>,
+    /// The role may call `set_config`.
+    pub may_set_config: bool,
     /// INSERT names a conflict target: row security then applies the SELECT policies anyway.
     pub conflict_target: bool,
     /// Without our help the statement already reads a column of the target (see `sql::write::Write::reads_target`).
@@ -84,6 +95,8 @@ pub struct Guard {
     /// The SQL expression, fully parenthesised where needed, ready to be one item of a `RETURNING` list (or a boolean for `CopyWhere`).
     /// `None`: no rule judges this write (an UPDATE that touches none of their columns).
     pub expression: Option<String>,
+    /// What must stand in the text beside it, for rules that need the row before.
+    pub old_row: Option<OldRow>,
     /// Numbers (indices in `TableRules::rules`) of the rules compiled into it, with the action each has here.
     pub judged: Vec<(usize, Action)>,
     /// Rules not judged in this write, and why. A rule that is judged, but more mildly than its file says, is in both lists.
@@ -110,6 +123,8 @@ pub struct Slot {
 pub enum Source {
     /// The judged row's.
     Row,
+    /// That of the row as it was before the write.
+    Old,
     /// The parent row's.
     Parent,
     /// The server's clock: `now` (start of the transaction) or `clock_timestamp`.
@@ -134,7 +149,8 @@ pub struct Context {
 /// Why one rule does not judge a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Skip {
-    /// The UPDATE sets none of its columns: a row that was bad before stays editable.
+    /// The UPDATE sets none of its columns: a row that was bad before stays editable. Or it is about rows that were there before, and the write
+    /// makes new ones.
     Untouched,
     /// It cannot be judged there; counted as unguardable.
     Unguardable(Reason),
@@ -189,6 +205,10 @@ pub enum Reason {
     TooManyColumns,
     /// `ON CONFLICT DO UPDATE`: whether the row is new cannot be told, and a row that was bad before must stay editable.
     UpsertUnknown,
+    /// There is no place in the statement from which the row before the write could be had, or what was had is another row's.
+    OldRow,
+    /// The role may not call `set_config`, which carries the row before the write.
+    SetConfig,
 }
 
 impl Reason {
@@ -217,6 +237,8 @@ impl Reason {
         Self::CatalogUnknown,
         Self::TooManyColumns,
         Self::UpsertUnknown,
+        Self::OldRow,
+        Self::SetConfig,
     ];
 
     /// The metric label.
@@ -245,6 +267,8 @@ impl Reason {
             Self::CatalogUnknown => "catalog_unknown",
             Self::TooManyColumns => "too_many_columns",
             Self::UpsertUnknown => "upsert_unknown",
+            Self::OldRow => "old_row",
+            Self::SetConfig => "set_config",
         }
     }
 }

@@ -18,6 +18,15 @@ pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// A string constant of any text, whatever `standard_conforming_strings` says.
+pub(super) fn string(text: &str) -> String {
+    let plain = literal(text);
+    if text.contains('\\') { format!("E{}", plain.replace('\\', "\\\\")) } else { plain }
+}
+
+/// Behind an expression: it compares byte by byte, whatever the collation of its column.
+pub(super) const C: &str = " COLLATE pg_catalog.\"C\"";
+
 /// `left operator right`, with the operator of `pg_catalog` whatever the `search_path`.
 pub(super) fn op(left: &str, operator: &str, right: &str) -> String {
     format!("{left} OPERATOR(pg_catalog.{operator}) {right}")
@@ -69,6 +78,39 @@ impl Pieces {
                 Piece::Sql(sql) => sql.clone(),
             })
             .collect();
-        format!("pg_catalog.concat({})", arguments.join(","))
+        concat(&arguments)
+    }
+}
+
+/// `FUNC_MAX_ARGS`: the most arguments of a call.
+const MOST_ARGUMENTS: usize = 100;
+
+/// The call over as many arguments as there are.
+pub(super) fn concat(arguments: &[String]) -> String {
+    if arguments.len() <= MOST_ARGUMENTS {
+        return format!("pg_catalog.concat({})", arguments.join(","));
+    }
+    concat(&arguments.chunks(MOST_ARGUMENTS).map(concat).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_call_has_too_many_arguments() {
+        let arguments = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+        assert_eq!(concat(&arguments(2)), "pg_catalog.concat(0,1)");
+        assert_eq!(concat(&arguments(100)).matches("concat").count(), 1);
+        let nested = concat(&arguments(201));
+        assert!(nested.starts_with("pg_catalog.concat(pg_catalog.concat(0,1,"), "{nested}");
+        assert!(nested.ends_with("199),pg_catalog.concat(200))"), "{nested}");
+    }
+
+    #[test]
+    fn strings_mean_the_same_under_every_setting() {
+        for (text, sql) in [("a", "'a'"), ("it's", "'it''s'"), ("a\\b'", "E'a\\\\b'''")] {
+            assert_eq!(string(text), sql);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Channel, Context, Guard, Site};
+use super::{Channel, Context, Guard, OldPlaces, Site};
 use crate::{
     catalog::facts::{ColumnFacts, QualifiedName, RelationFacts},
     rules::set::{Action, Condition, Kind, OnUnguardable, Place, Rule, TableRules},
@@ -13,6 +13,7 @@ pub(super) fn column(name: &str, type_name: &str) -> ColumnFacts {
     ColumnFacts {
         name: name.to_owned(),
         type_name: type_name.to_owned(),
+        is_enum: false,
         has_default: false,
         default: None,
         generated: false,
@@ -29,6 +30,7 @@ pub(crate) fn relation(name: &str, columns: &[(&str, &str)]) -> RelationFacts {
         oid: 16402,
         columns: columns.iter().map(|(name, type_name)| column(name, type_name)).collect(),
         primary_key: columns.iter().filter(|(name, _)| *name == "id").map(|(name, _)| (*name).to_owned()).collect(),
+        entangled: columns.iter().filter(|(name, _)| *name == "id").map(|(name, _)| (*name).to_owned()).collect(),
         lineage: vec![name.clone()],
         name,
         kind: 'r',
@@ -90,6 +92,8 @@ pub(super) fn site(row: &str) -> Site<'_> {
         channel: Channel::Column,
         columns: None,
         conflict_columns: None,
+        old: OldPlaces { alias: Some("cg_old"), condition: true, assignment: true },
+        may_set_config: true,
         conflict_target: false,
         reads_target: false,
         server_version: 150_000,
@@ -103,6 +107,7 @@ pub(super) fn site(row: &str) -> Site<'_> {
 pub(super) fn guard() -> Guard {
     Guard {
         expression: None,
+        old_row: None,
         judged: Vec::new(),
         skipped: Vec::new(),
         key: Vec::new(),

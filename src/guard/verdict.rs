@@ -1,7 +1,7 @@
 //! What a guard says, read back: the text of the guard column, of an error or of a notice.
 //!
 //! ```text
-//! verdict  = "" | findings | stranger
+//! verdict  = "" | findings | stranger | lost
 //! findings = finding { finding }                        the column holds one for each rule violated; an error or a notice holds one
 //! finding  = rule { "|" value } ";"                     rule: its number; values: the key columns, then the rule's slots
 //! value    = ""                                         NULL
@@ -9,8 +9,10 @@
 //!          | "i" seconds                                interval
 //!          | "n" text                                   a number, uuid or boolean as it is
 //!          | "x" hex                                    the first 40 characters of anything else, in the database's encoding
+//!          | ( "T" | "W" | "D" | "I" | "F" | "G" ) key  timestamptz, timestamp, date, integer, double precision, real as it was recorded, see `carry`
 //! stranger = "!" oid ";"                                the row went into another relation
-//! message  = … "CG" mark "|" ( finding | stranger ) …   whatever is around it, in whatever language
+//! lost     = "?;"                                       what was recorded of the row before is another row's; last in the column, if at all
+//! message  = … "CG" mark "|" ( finding | stranger | lost ) …  whatever is around it, in whatever language
 //! ```
 //! A client can send such a text too. So only a text with this process's mark, or from the column we added, is looked at, and only rules
 //! that were compiled into that very guard are believed; anything of another shape is no verdict.
@@ -33,6 +35,8 @@ pub enum Verdict {
     OtherRelation(u32),
     /// At least one.
     Findings(Vec<Finding>),
+    /// No finding, but what was recorded of the row before is another row's: rules that need it did not judge. See also [`is_lost`].
+    Lost,
 }
 
 /// One rule violated by one row.
@@ -79,6 +83,18 @@ impl Value {
         }
     }
 
+    /// Whether two are one value, as PostgreSQL compares: `1.0` and `1.00` are one number.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        let plain = |text: &str| match text.contains(['.']) && !text.contains(['e', 'E']) {
+            true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+            false => text.to_owned(),
+        };
+        match (self, other) {
+            (Self::Plain(one), Self::Plain(another)) => plain(one) == plain(another),
+            _ => self == other,
+        }
+    }
+
     /// For people and logs.
     pub fn display(&self) -> String {
         match self {
@@ -108,14 +124,21 @@ pub fn from_column(text: &[u8], guard: &Guard) -> Option<Verdict> {
         return stranger(text);
     }
     let mut findings = Vec::new();
-    for part in text.split(|&byte| byte == b';') {
+    for part in text.split(|&byte| byte == b';').filter(|part| *part != LOST) {
         findings.push(finding(part, guard)?);
         if findings.len() > MOST_FINDINGS {
             return None;
         }
     }
-    Some(Verdict::Findings(findings))
+    Some(if findings.is_empty() { Verdict::Lost } else { Verdict::Findings(findings) })
 }
+
+/// Whether the text of a guard column says, beside what was found, that rules that need the row before did not judge.
+pub fn is_lost(text: &[u8]) -> bool {
+    text.split(|&byte| byte == b';').any(|part| part == LOST)
+}
+
+const LOST: &[u8] = b"?";
 
 /// Finds the verdict in the primary message of an error or a notice.
 ///
@@ -128,6 +151,9 @@ pub fn from_message(message: &[u8], mark: &str, guard: &Guard) -> Option<Verdict
         let text = &text[..memchr::memchr(b';', text)?];
         if text.first() == Some(&b'!') {
             return stranger(text);
+        }
+        if text == LOST {
+            return Some(Verdict::Lost);
         }
         Some(Verdict::Findings(vec![finding(text, guard)?]))
     })
@@ -171,10 +197,66 @@ fn value(text: &str) -> Option<Value> {
         'w' => time(Value::Timestamp),
         'd' => time(Value::Date),
         'i' => time(Value::Interval),
-        'n' if body.is_empty() => Some(Value::Null),
+        'n' | 'T' | 'W' | 'D' | 'I' | 'F' | 'G' if body.is_empty() => Some(Value::Null),
         'n' => body.bytes().all(|b| b.is_ascii_graphic() && b != b'"').then(|| Value::Plain(body.to_owned())),
+        'T' => recorded_time(body, 16, MICROSECOND).map(Value::Instant),
+        'W' => recorded_time(body, 16, MICROSECOND).map(Value::Timestamp),
+        'D' => recorded_time(body, 8, DAY).map(Value::Date),
+        'I' => recorded_integer(body).map(|number| Value::Plain(number.to_string())),
+        'F' => recorded_float(body).map(|number| Value::Plain(float_text(number, &number.to_string()))),
+        #[expect(clippy::cast_possible_truncation, reason = "it was widened from this")]
+        'G' => recorded_float(body).map(|number| Value::Plain(float_text(number, &(number as f32).to_string()))),
         'x' => hex(body).map(|bytes| Value::Text(String::from_utf8_lossy(&bytes).into_owned())),
         _ => None,
+    }
+}
+
+/// Nanoseconds in the units of `timestamptz` and `date`, which count from 2000-01-01.
+const MICROSECOND: i128 = 1_000;
+const DAY: i128 = 86_400_000_000_000;
+const YEAR_2000: i128 = 946_684_800 * super::time::NANOS;
+
+/// The integer of a key: a sign, and two's complement in hexadecimal digits.
+fn recorded_integer(key: &str) -> Option<i64> {
+    let digits = key.strip_prefix(['0', '-']).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    Some(match digits.len() {
+        4 => u16::from_str_radix(digits, 16).ok()?.cast_signed().into(),
+        8 => u32::from_str_radix(digits, 16).ok()?.cast_signed().into(),
+        16 => u64::from_str_radix(digits, 16).ok()?.cast_signed(),
+        _ => return None,
+    })
+}
+
+fn recorded_time(key: &str, digits: usize, unit: i128) -> Option<Moment> {
+    let count = recorded_integer(key).filter(|_| key.len() == digits + 1)?;
+    let (least, most) = if digits == 16 { (i64::MIN, i64::MAX) } else { (i32::MIN.into(), i32::MAX.into()) };
+    Some(match count {
+        _ if count == least => Moment::NegInfinity,
+        _ if count == most => Moment::Infinity,
+        _ => Moment::Finite(YEAR_2000 + i128::from(count) * unit),
+    })
+}
+
+fn recorded_float(key: &str) -> Option<f64> {
+    if key == "0n" {
+        return Some(f64::NAN);
+    }
+    let hexadecimal = |digits: &&str| digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let digits = key.get(1..).filter(hexadecimal)?;
+    let bits = u64::from_str_radix(digits, 16).ok()?;
+    match key.as_bytes()[0] {
+        b'0' => Some(f64::from_bits(bits)),
+        b'-' => Some(f64::from_bits(!bits)),
+        _ => None,
+    }
+}
+
+/// As PostgreSQL spells it.
+fn float_text(number: f64, text: &str) -> String {
+    match (number.is_infinite(), number < 0.0) {
+        (true, false) => "Infinity".to_owned(),
+        (true, true) => "-Infinity".to_owned(),
+        _ => text.to_owned(),
     }
 }
 
@@ -250,6 +332,56 @@ mod tests {
     }
 
     #[test]
+    fn reads_what_was_recorded() {
+        let guard = guard();
+        let shown = |text: &str| match from_column(format!("3|n1|{text};").as_bytes(), &guard) {
+            Some(Verdict::Findings(findings)) => Some(findings[0].values[0].1.display()),
+            None => None,
+            other => panic!("{text}: {other:?}"),
+        };
+        for (text, value) in [
+            ("T00000000000000000", Some("2000-01-01 00:00:00+00")),
+            ("T-ffffffffffffffff", Some("1999-12-31 23:59:59.999999+00")),
+            ("T07fffffffffffffff", Some("infinity")),
+            ("T-8000000000000000", Some("-infinity")),
+            ("W00000000000000001", Some("2000-01-01 00:00:00.000001")),
+            ("D00000000a", Some("2000-01-11")),
+            ("D-80000000", Some("-infinity")),
+            ("I-ffff", Some("-1")),
+            ("I000000005", Some("5")),
+            ("I07fffffffffffffff", Some("9223372036854775807")),
+            ("F03ff8000000000000", Some("1.5")),
+            ("F-4007ffffffffffff", Some("-1.5")),
+            ("F07ff0000000000000", Some("Infinity")),
+            ("F-000fffffffffffff", Some("-Infinity")),
+            ("F0n", Some("NaN")),
+            ("G03fb99999a0000000", Some("0.1")),
+            ("T", Some("null")),
+            ("I", Some("null")),
+            ("T0", None),
+            ("T0000", None),
+            ("D00000000000000000", None),
+            ("I0+fff", None),
+            ("F+3ff8000000000000", None),
+            ("F0\u{e9}f8000000000000", None),
+            ("I0zzzz", None),
+        ] {
+            assert_eq!(shown(text).as_deref(), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn says_that_the_row_before_is_not_known() {
+        let guard = guard();
+        assert_eq!(from_column(b"?;", &guard), Some(Verdict::Lost));
+        assert!(is_lost(b"?;") && is_lost(b"3|n1|n2;?;") && !is_lost(b"3|n1|n2;"));
+        let Some(Verdict::Findings(findings)) = from_column(b"3|n1|n2;?;", &guard) else { panic!() };
+        assert_eq!(findings.len(), 1);
+        assert_eq!(from_message(b"\"CG0123456789abcdef|?;...\"", MARK, &guard), Some(Verdict::Lost));
+        assert_eq!(from_message(b"\"CGffffffffffffffff|?;...\"", MARK, &guard), None);
+    }
+
+    #[test]
     fn finds_the_mark_in_any_language() {
         let guard = guard();
         for message in [
@@ -270,7 +402,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn never_panics(text: Vec<u8>, shaped in "[0-3!|;tnwdix\\-.Ee0-9]{0,40}") {
+        fn never_panics(text: Vec<u8>, shaped in "[0-3!|;?tnwdixTWDIFG\\-.Eea-f0-9]{0,40}") {
             let guard = guard();
             let _ = from_column(&text, &guard);
             let _ = from_message(&text, MARK, &guard);

@@ -1,14 +1,14 @@
 //! A finding in the words of the contract: what the client, the log and the metrics are told.
 
 use super::{
-    Cause, Finding, Guard, Source, Value,
+    Cause, Finding, Guard, Slot, Source, Value,
     assess::{Case, Fault, Offence},
     cause::{self, Evidence},
     time::{Length, Moment, Style},
 };
 use crate::{
     catalog::facts::QualifiedName,
-    rules::set::{Action, Kind, Rule, Span, TableRules},
+    rules::set::{Action, Kind, Rule, Span, TableRules, Transitions},
     sql::write::Operation,
 };
 
@@ -46,6 +46,8 @@ pub struct Violation {
     pub key: Vec<(String, String)>,
     /// The values the rule looked at, for the log; the parent's as `parent.column`.
     pub values: Vec<(String, String)>,
+    /// Those of the same columns before the write, where the rule looked at them.
+    pub old_values: Vec<(String, String)>,
 }
 
 impl Violation {
@@ -55,9 +57,9 @@ impl Violation {
         let case = Case { rule, finding };
         let offence = case.offence();
         let context = &guard.context;
-        let (cause, evidence, advice) = match cause::diagnose(&case, &offence, context) {
+        let (cause, evidence, advice) = match cause::diagnose(&case, &offence, context, table) {
             Some(Evidence { cause, text, hint }) => (cause, Some(text), Some(hint)),
-            None => (Cause::Other, None, cause::requirement(&case, &offence)),
+            None => (Cause::Other, None, cause::requirement(&case, &offence, context)),
         };
         Some(Self {
             rule: rule.name.clone(),
@@ -75,16 +77,24 @@ impl Violation {
             detail: detail(&case, &offence),
             hint: rule.hint.clone().or(advice),
             key: finding.key.iter().map(|(name, value)| (name.clone(), value.display())).collect(),
-            values: finding.values.iter().map(|(slot, value)| (slot.name(), value.display())).collect(),
+            values: values(finding, false, Slot::name),
+            old_values: values(finding, true, |slot| slot.column.clone()),
         })
     }
 }
 
+/// Names and values of a finding: those before the write, or all others.
+fn values(finding: &Finding, old: bool, name: fn(&Slot) -> String) -> Vec<(String, String)> {
+    let wanted = finding.values.iter().filter(|(slot, _)| (slot.source == Source::Old) == old);
+    wanted.map(|(slot, value)| (name(slot), value.display())).collect()
+}
+
 impl super::Slot {
-    /// `column`, `parent.column`, or `now`.
+    /// `column`, `parent.column`, `old.column`, or `now`.
     pub fn name(&self) -> String {
         match self.source {
             Source::Parent => format!("parent.{}", self.column),
+            Source::Old => format!("old.{}", self.column),
             Source::Row | Source::Server => self.column.clone(),
         }
     }
@@ -156,7 +166,40 @@ fn detail(case: &Case<'_>, offence: &Offence) -> String {
             let theirs = shown(case, Source::Parent, other, column);
             format!("{} is {by}before {theirs} of the row in \"{}\" that it belongs to.", this(), parent.table)
         }
+        (Fault::Overwritten, _) => {
+            format!("{} was {} before; it may be written only once.", this(), before(case, column))
+        }
+        (Fault::Decreased, _) => format!("{} is {by}before {}, which it was before.", this(), before(case, column)),
+        (Fault::Less, _) => format!("{} is less than {}, which it was before.", this(), before(case, column)),
+        (Fault::Transition, Kind::Transitions(transitions)) => transition(case, column, transitions),
+        (Fault::NotInitial, Kind::Transitions(transitions)) => {
+            let initial = transitions.initial.as_deref().unwrap_or_default();
+            format!("{} is no state for a new row; it begins as {}.", this(), listed(initial))
+        }
         _ => everything(case.rule, case.finding),
+    }
+}
+
+/// The value that the column had.
+fn before(case: &Case<'_>, column: &str) -> String {
+    case.value(Source::Old, column).display()
+}
+
+fn transition(case: &Case<'_>, column: &str, rule: &Transitions) -> String {
+    let (from, to) = (before(case, column), case.value(Source::Row, column).display());
+    let followers = rule.allow.iter().find(|(state, _)| *state == from).map(|(_, to)| to.as_slice());
+    match followers.unwrap_or_default() {
+        [] => format!("{column} was {from} and is {to}; nothing may follow {from}."),
+        some => format!("{column} was {from} and is {to}; only {} may follow {from}.", listed(some)),
+    }
+}
+
+/// `a, b or c`
+fn listed(states: &[String]) -> String {
+    match states {
+        [] => String::new(),
+        [one] => one.clone(),
+        [some @ .., last] => format!("{} or {last}", some.join(", ")),
     }
 }
 

@@ -73,10 +73,11 @@ pub struct Finding {
 
 impl From<&Violation> for Finding {
     fn from(violation: &Violation) -> Self {
+        let old = |column: &String| violation.old_values.iter().find(|(name, _)| name == column);
         let values = |pairs: &[(String, String)]| {
             let value = |(column, new): &(String, String)| ColumnValue {
                 column: column.clone(),
-                old: None,
+                old: old(column).map(|(_, value)| value.clone()),
                 new: Some(new.clone()),
             };
             pairs.iter().map(value).collect()

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use crate::{
     catalog::facts::{RelationFacts, Resolved},
-    guard::{Channel, Guard, Reason, Site, Skip},
+    guard::{Channel, Guard, OldPlaces, Reason, Site, Skip, old::RETURNING_OLD},
     rules::set::{OnUnguardable, RuleSet, TableRules},
     sql::{
-        splice::{Edit, MAX_ITEMS, place_guard},
-        write::{ItemKind, Operation, Place, ReturningItem, Statement, Target, Write},
+        splice::{Edit, MAX_ITEMS, OldRow, old_alias, place_guard},
+        write::{ItemKind, LexOptions, Operation, Place, ReturningItem, Statement, Target, Write},
     },
 };
 
@@ -44,6 +44,9 @@ pub trait Surroundings {
 
     /// The text is UTF-8, as the names in rule files are.
     fn utf8(&self) -> bool;
+
+    /// How the text is read.
+    fn lex(&self) -> LexOptions;
 }
 
 /// What running a statement does, as far as it concerns guarded tables.
@@ -218,12 +221,23 @@ fn guard_write(
         (_, Place::Top) => Channel::Column,
         _ => Channel::Notice,
     };
+    let remembers = known.table.rules.iter().any(|rule| rule.kind.has_memory());
+    let returning_old = remembers && known.resolved.server_version >= RETURNING_OLD;
+    let alias = if returning_old { old_alias(text, write, around.lex()) } else { None };
+    let old = OldPlaces {
+        alias: alias.as_deref(),
+        // Not one of our own: there are servers that refuse an UPDATE without WHERE (pg-safeupdate), and go on doing so.
+        condition: !write.joined && !write.sub_select && write.condition.is_some(),
+        assignment: !write.set_ends.is_empty(),
+    };
     let site = Site {
         operation: write.operation,
         row: &row,
         channel,
         columns: write.columns.as_deref(),
         conflict_columns: write.conflict_columns.as_deref(),
+        old,
+        may_set_config: known.resolved.may_set_config,
         conflict_target: write.conflict_target,
         reads_target: write.reads_target,
         server_version: known.resolved.server_version,
@@ -233,12 +247,15 @@ fn guard_write(
         mark: known.mark,
     };
     let guard = around.guard(known.table, known.resolved, &site)?;
-    if !around.utf8() && guard.expression.as_ref().is_some_and(|e| !e.is_ascii()) {
+    let old_row = guard.old_row.as_ref().map(|old| match old {
+        OldRow::Alias(text) | OldRow::Condition(text) | OldRow::Assignment(text) => text,
+    });
+    if !around.utf8() && guard.expression.iter().chain(old_row).any(|text| !text.is_ascii()) {
         return Err(Reason::ClientEncoding);
     }
     let columns: Vec<&str> = known.relation.columns.iter().map(|c| c.name.as_str()).collect();
     let edits = match &guard.expression {
-        Some(expression) => place_guard(text, write, expression, &columns)?,
+        Some(expression) => place_guard(text, write, expression, guard.old_row.as_ref(), &columns)?,
         None => Vec::new(),
     };
     Ok((guard, edits))

@@ -61,6 +61,8 @@ pub enum Code {
     NotSupportedYet,
     /// It loads but has no effect.
     NoEffect,
+    /// A rule that rejects what ordinary code does.
+    MonotonicRejects,
     /// A mixed-case name without quotes means the lower-case one.
     FoldedName,
     /// A condition that can raise an error of its own on a healthy row.
@@ -101,7 +103,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for lists of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Unreadable,
         Self::YamlSyntax,
         Self::UnknownKey,
@@ -115,6 +117,7 @@ impl Code {
         Self::BadSql,
         Self::NotSupportedYet,
         Self::NoEffect,
+        Self::MonotonicRejects,
         Self::FoldedName,
         Self::CheckNotTotal,
         Self::NonAscii,
@@ -151,6 +154,7 @@ impl Code {
             Self::BadSql => "bad-sql",
             Self::NotSupportedYet => "not-supported-yet",
             Self::NoEffect => "no-effect",
+            Self::MonotonicRejects => "monotonic-rejects",
             Self::FoldedName => "folded-name",
             Self::CheckNotTotal => "check-not-total",
             Self::NonAscii => "non-ascii",
@@ -188,6 +192,9 @@ impl Code {
             Self::BadSql => "A condition is not one boolean SQL expression over the row.",
             Self::NotSupportedYet => "A part of the rule language that this version does not have yet.",
             Self::NoEffect => "Something that has no effect.",
+            Self::MonotonicRejects => {
+                "A `monotonic` rule rejects what ordinary code does: wait for a lock with an older now()."
+            }
             Self::FoldedName => "A mixed-case name without quotes means the lower-case one.",
             Self::CheckNotTotal => "A condition may raise an error of its own on a healthy row.",
             Self::NonAscii => "Non-ASCII text can only guard sessions whose client_encoding is UTF8.",

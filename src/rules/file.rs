@@ -235,7 +235,7 @@ fn rule(cx: &mut Context, node: &Node, defaults: &Defaults<'_>, names: &mut Vec<
     if let Some(unit) = unit? {
         units.extend(time_columns(&kind).into_iter().map(|column| (column.to_owned(), unit)));
     }
-    Some(Rule {
+    let rule = Rule {
         name: name?,
         on_violation: on_violation?.unwrap_or(defaults.action).into(),
         ramp: None,
@@ -249,7 +249,22 @@ fn rule(cx: &mut Context, node: &Node, defaults: &Defaults<'_>, names: &mut Vec<
         timezone: timezone?.or_else(|| defaults.timezone.clone()),
         kind,
         place,
-    })
+    };
+    waiting(cx, &fields, &rule);
+    Some(rule)
+}
+
+/// A transaction that waits for a row brings an older `now()` along.
+fn waiting(cx: &mut Context, fields: &Fields<'_>, rule: &Rule) {
+    if let (Kind::Monotonic(monotonic), Action::Reject, Some(at)) =
+        (&rule.kind, rule.on_violation.strictest(), fields.key_at("monotonic"))
+        // Numbers are not taken from now().
+        && !monotonic.columns.iter().all(|column| rule.units.contains_key(column))
+    {
+        let message = format!("`{}` rejects: a transaction that waited for a row brings an older now()", rule.name);
+        let d = cx.warning(Code::MonotonicRejects, at, message);
+        cx.report::<()>(d.help("observe first, or take clock_timestamp(); a number with a `unit` is not warned of"));
+    }
 }
 
 /// The one kind of a rule, read; and a mistake for each key that belongs to another.

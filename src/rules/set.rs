@@ -290,6 +290,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// It compares the row with what it was before the write.
+    pub fn has_memory(&self) -> bool {
+        matches!(self, Self::WriteOnce(_) | Self::Monotonic(_) | Self::Transitions(_))
+    }
+
+    /// It says something of rows that are new.
+    pub fn judges_new(&self) -> bool {
+        match self {
+            Self::Transitions(transitions) => transitions.initial.is_some(),
+            _ => !self.has_memory(),
+        }
+    }
+
     /// The key of the kind in a rule file.
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -18,7 +18,7 @@ use crate::{
         cache::{Sightings, TextCache},
         locate::locate,
         splice::{Edit, splice_at},
-        write::{Statement, Target, Verb},
+        write::{LexOptions, Statement, Target, Verb},
     },
 };
 
@@ -314,5 +314,9 @@ impl Surroundings for Exchange {
 
     fn utf8(&self) -> bool {
         self.utf8
+    }
+
+    fn lex(&self) -> LexOptions {
+        self.lex
     }
 }

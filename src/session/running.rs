@@ -68,8 +68,8 @@ enum What {
 #[derive(Debug, Default)]
 struct Seen {
     worst: Option<Action>,
-    /// Rows went into another relation than the guard was made for.
-    elsewhere: bool,
+    /// Why rows were not judged that should have been.
+    unjudged: Option<Reason>,
     log: Option<StatementLog>,
 }
 
@@ -157,7 +157,11 @@ impl Running {
         let Some(body) = self.body() else { return };
         let Some((number, write)) = body.writes.iter().enumerate().find(|(_, w)| w.top) else { return };
         let Fate::Guarded(guard) = &write.fate else { return };
+        if verdict::is_lost(text) {
+            self.tell(number, write, guard, Verdict::Lost, teller);
+        }
         match verdict::from_column(text, guard) {
+            Some(Verdict::Lost) => {}
             Some(verdict) => self.tell(number, write, guard, verdict, teller),
             None => tracing::error!(table = write.metrics.name(), "a guard column could not be read"),
         }
@@ -229,8 +233,14 @@ impl Running {
         let findings = match verdict {
             Verdict::Good => return,
             Verdict::OtherRelation(oid) => {
-                if !std::mem::replace(&mut self.seen[number].elsewhere, true) {
+                if self.seen[number].unjudged.replace(Reason::OtherRelation).is_none() {
                     tracing::warn!(table = write.metrics.name(), oid, "rows went into another relation than expected");
+                }
+                return;
+            }
+            Verdict::Lost => {
+                if self.seen[number].unjudged.replace(Reason::OldRow).is_none() {
+                    tracing::warn!(table = write.metrics.name(), "the key of a row was changed while it was written");
                 }
                 return;
             }
@@ -292,7 +302,7 @@ impl Running {
             for (number, write) in body.writes.iter().enumerate() {
                 let seen = self.seen.get(number);
                 write.metrics.statement(write.operation, outcome(write, seen));
-                count_unguardable(write, seen.is_some_and(|s| s.elsewhere));
+                count_unguardable(write, seen.and_then(|s| s.unjudged));
                 if matches!(write.fate, Fate::Guarded(_)) {
                     let judged = if body.column != Column::None && write.top { self.rows } else { rows };
                     write.metrics.rows_checked(judged);
@@ -377,12 +387,12 @@ fn outcome(write: &PlannedWrite, seen: Option<&Seen>) -> Outcome {
         (_, Some(Action::Observe)) => Outcome::Observed,
         (_, Some(Action::Warn)) => Outcome::Warned,
         (_, Some(Action::Reject)) => Outcome::Rejected,
-        (_, None) if seen.is_some_and(|s| s.elsewhere) => Outcome::Unguardable,
+        (_, None) if seen.is_some_and(|s| s.unjudged.is_some()) => Outcome::Unguardable,
         (_, None) => Outcome::Passed,
     }
 }
 
-fn count_unguardable(write: &PlannedWrite, elsewhere: bool) {
+fn count_unguardable(write: &PlannedWrite, unjudged: Option<Reason>) {
     match &write.fate {
         Fate::Unguardable(reason) | Fate::Refused(reason) => write.metrics.unguardable(*reason),
         Fate::Guarded(guard) | Fate::Untouched(guard) => {
@@ -396,8 +406,8 @@ fn count_unguardable(write: &PlannedWrite, elsewhere: bool) {
             for reason in reasons {
                 write.metrics.unguardable(reason);
             }
-            if elsewhere {
-                write.metrics.unguardable(Reason::OtherRelation);
+            if let Some(reason) = unjudged {
+                write.metrics.unguardable(reason);
             }
         }
     }

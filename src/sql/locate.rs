@@ -316,8 +316,10 @@ impl Locator<'_> {
             Some(Frame::Group(group)) => {
                 let (fresh, purpose) = (std::mem::take(&mut group.fresh), group.purpose);
                 if fresh {
-                    if matches!(tok.word, Word::Select | Word::With | Word::Values | Word::Table) {
-                        group.row_scope = false;
+                    if matches!(tok.word, Word::Select | Word::With | Word::Values | Word::Table)
+                        && std::mem::take(&mut group.row_scope)
+                    {
+                        self.note_sub_select();
                     }
                     match purpose {
                         Purpose::CteBody => return self.begin(tok, Place::Cte),
@@ -543,6 +545,9 @@ fn blank_write(operation: Operation, place: Place, start: usize) -> Write {
         conflict_target: false,
         joined: false,
         reads_target: false,
+        set_ends: Vec::new(),
+        condition: None,
+        sub_select: false,
         returning: None,
         copy_where: None,
         end: start,

@@ -1,9 +1,11 @@
 //! Puts our text into the client's: where the guard of a write goes, the text with it, and positions in that text back to the client's.
 
+mod old;
 mod wrap;
 
 use std::borrow::Cow;
 
+pub use self::old::{OldRow, old_alias};
 use super::{
     name::quote_ident,
     write::{ItemKind, Operation, Place, Returning, ReturningItem, Write},
@@ -72,12 +74,18 @@ pub enum Position {
 /// Where the guard of one write goes: as the last item of its `RETURNING`, or into the `WHERE` of a COPY. Where readers must see no further column, the write is wrapped (see
 /// `wrap`), or, where that cannot be, the guard is folded into one of the items.
 ///
-/// `target_columns`: all columns of the target in order, needed only where a CTE has `RETURNING *`. In a [`Place::Cte`] or [`Place::Consumed`] the guard must work by side effect
+/// `old`: what else it needs. `target_columns`: all columns of the target in order, needed only where a CTE has `RETURNING *`. In a [`Place::Cte`] or [`Place::Consumed`] the guard must work by side effect
 /// and always be NULL. The expression may be anything; it is parenthesised where needed.
 ///
 /// # Errors
 /// [`NoPlace`], and then the statement must be treated as unguardable.
-pub fn place_guard(text: &[u8], write: &Write, guard: &str, target_columns: &[&str]) -> Result<Vec<Edit>, NoPlace> {
+pub fn place_guard(
+    text: &[u8],
+    write: &Write,
+    guard: &str,
+    old: Option<&OldRow>,
+    target_columns: &[&str],
+) -> Result<Vec<Edit>, NoPlace> {
     if write.problem.is_some() {
         return Err(NoPlace::Unreadable);
     }
@@ -85,15 +93,21 @@ pub fn place_guard(text: &[u8], write: &Write, guard: &str, target_columns: &[&s
         return Ok(copy_where(write, guard));
     }
     let hidden = matches!(write.place, Place::Cte | Place::Consumed);
+    // In the order of the text: several may stand at one offset.
+    let mut edits = old.map_or_else(Vec::new, |old| old::place(write, old));
     match &write.returning {
-        None => Ok(vec![insert(write.end, format!(" RETURNING {guard}"))]),
-        Some(returning) if hidden => match wrap::wrap(text, write, returning, guard, target_columns) {
-            Some(edits) => Ok(edits),
-            None => fold(text, write, returning, guard, target_columns),
-        },
-        Some(returning) if returning.items.len() >= MAX_ITEMS => Err(NoPlace::TooManyColumns),
-        Some(_) => Ok(vec![insert(write.end, format!(", {guard}"))]),
+        None => {
+            let with = old.map_or_else(String::new, old::clause);
+            edits.push(insert(write.end, format!(" RETURNING {with}{guard}")));
+        }
+        Some(returning) if hidden => edits.extend(match wrap::wrap(text, write, returning, guard, target_columns) {
+            Some(wrapped) => wrapped,
+            None => fold(text, write, returning, guard, target_columns)?,
+        }),
+        Some(returning) if returning.items.len() >= MAX_ITEMS => return Err(NoPlace::TooManyColumns),
+        Some(_) => edits.push(insert(write.end, format!(", {guard}"))),
     }
+    Ok(edits)
 }
 
 fn insert(at: usize, text: impl Into<String>) -> Edit {

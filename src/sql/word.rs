@@ -26,7 +26,7 @@ macro_rules! words {
 }
 
 words! {
-    2 { As b"as", At b"at", By b"by", Do b"do", In b"in", Is b"is", On b"on", Or b"or", To b"to" }
+    2 { As b"as", At b"at", By b"by", Do b"do", In b"in", Is b"is", Of b"of", On b"on", Or b"or", To b"to" }
     3 { All b"all", And b"and", Day b"day", End b"end", For b"for", Not b"not", Old b"old", New b"new", Set b"set" }
     4 { Call b"call", Case b"case", Cast b"cast", Copy b"copy", Drop b"drop", Else b"else", From b"from", Hour b"hour", Into b"into", Join b"join",
         Like b"like", Null b"null", Only b"only", Over b"over", Plan b"plan", Role b"role", Temp b"temp", Then b"then", Trim b"trim", True b"true",
@@ -37,7 +37,7 @@ words! {
     6 { Atomic b"atomic", Binary b"binary", Commit b"commit", Create b"create", Delete b"delete", Escape b"escape", Except b"except", Filter b"filter",
         Global b"global", Having b"having", Import b"import", Insert b"insert", Isnull b"isnull", Minute b"minute", Offset b"offset", Revoke b"revoke",
         Schema b"schema", Search b"search", Second b"second", Select b"select", Update b"update", Values b"values", Window b"window", Within b"within" }
-    7 { Analyse b"analyse", Analyze b"analyze", Between b"between", Collate b"collate", Declare b"declare", Default b"default", Discard b"discard",
+    7 { Analyse b"analyse", Analyze b"analyze", Between b"between", Collate b"collate", Current b"current", Declare b"declare", Default b"default", Discard b"discard",
         Execute b"execute", Explain b"explain", Extract b"extract", Natural b"natural", Notnull b"notnull", Prepare b"prepare", Program b"program",
         Release b"release", Session b"session", Similar b"similar", Varying b"varying", Verbose b"verbose", Without b"without", Uescape b"uescape" }
     8 { Conflict b"conflict", Distinct b"distinct", Function b"function", Operator b"operator", Overlaps b"overlaps", Prepared b"prepared",

@@ -148,7 +148,7 @@ pub struct Write {
     pub span: Range<usize>,
     /// INSERT and COPY: the column list; UPDATE: the columns in SET; MERGE: `None`. `None`: all columns.
     pub columns: Option<Vec<String>>,
-    /// Columns set by `ON CONFLICT DO UPDATE`; `None` without that clause.
+    /// Columns set by `ON CONFLICT DO UPDATE`, or by the `UPDATE` actions of a MERGE; `None` without such a clause.
     pub conflict_columns: Option<Vec<String>>,
     /// INSERT names a conflict target (`ON CONFLICT (…)` or `ON CONSTRAINT`).
     pub conflict_target: bool,
@@ -157,6 +157,12 @@ pub struct Write {
     /// Without our help it already reads a column of the target (its WHERE, SET expressions or RETURNING name one): row security then
     /// filters by the SELECT policies anyway. Errs on the side of `false`.
     pub reads_target: bool,
+    /// Offset just behind the last token of each `SET` list: of the UPDATE, of `ON CONFLICT DO UPDATE`, of the actions of a MERGE.
+    pub set_ends: Vec<usize>,
+    /// The condition in the `WHERE` of an UPDATE or of `ON CONFLICT DO UPDATE`.
+    pub condition: Option<Range<usize>>,
+    /// That condition has a sub-select, or is `CURRENT OF`.
+    pub sub_select: bool,
     /// `RETURNING` of the client.
     pub returning: Option<Returning>,
     /// For COPY: the text of its `WHERE` condition, if any. `WHERE` itself starts before it.
@@ -179,6 +185,8 @@ impl Write {
 pub struct Returning {
     /// Offset of the keyword.
     pub start: usize,
+    /// PostgreSQL 18: offset just behind the parenthesis of `WITH (`.
+    pub options: Option<usize>,
     /// PostgreSQL 18: `WITH (OLD AS o, NEW AS n)` names.
     pub old_alias: Option<String>,
     /// The other one.

@@ -113,6 +113,51 @@ async fn virtual_columns_are_told_apart() {
 }
 
 #[tokio::test]
+async fn columns_that_more_depends_on_are_named() {
+    let (_db, client) = session(
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TABLE t (gone int, id int PRIMARY KEY, a int, b int, c text, d text, e int);
+         ALTER TABLE t DROP COLUMN gone;
+         CREATE INDEX ON t (b) INCLUDE (a); CREATE INDEX ON t (lower(c)) WHERE e > 0;
+         CREATE TRIGGER named AFTER UPDATE OF d ON t FOR EACH ROW EXECUTE FUNCTION f();
+         CREATE TRIGGER any_column AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f();
+         CREATE VIEW v AS SELECT id, a, e FROM t;
+         CREATE TABLE p (k int, x int, y int, z int) PARTITION BY RANGE (k);
+         CREATE TABLE p1 (z int, y int, x int, k int); ALTER TABLE p ATTACH PARTITION p1 FOR VALUES FROM (0) TO (9);
+         CREATE INDEX ON p1 (x); CREATE TRIGGER named AFTER UPDATE OF y ON p1 FOR EACH ROW EXECUTE FUNCTION f();
+         CREATE TABLE plain (a int)",
+    )
+    .await;
+    let entangled = async |name: &str| {
+        let mut names = found(&client, name).await.entangled;
+        names.sort();
+        names
+    };
+    assert_eq!(entangled("t").await, ["a", "b", "d", "id"]);
+    assert_eq!(entangled("v").await, ["a", "b", "d", "id"]);
+    assert_eq!(entangled("p").await, ["k", "x", "y"]);
+    assert_eq!(entangled("p1").await, ["x", "y"]);
+    assert!(entangled("plain").await.is_empty());
+    // A new index changes the answer, and what says that it may have changed.
+    let before = identify(&client, "plain").await;
+    run(&client, "CREATE INDEX ON plain (a)").await;
+    assert_ne!(identify(&client, "plain").await, before);
+    assert_eq!(entangled("plain").await, ["a"]);
+}
+
+#[tokio::test]
+async fn enums_are_told_apart() {
+    let (_db, client) = session(
+        "CREATE TYPE mood AS ENUM ('ok'); CREATE DOMAIN moods AS mood; CREATE DOMAIN more AS moods; CREATE DOMAIN word AS text; CREATE TYPE pair AS (a int);
+         CREATE TABLE t (a mood, b moods, c more, d word, e text, f pair, g mood[])",
+    )
+    .await;
+    let t = found(&client, "t").await;
+    let enums: Vec<&str> = t.columns.iter().filter(|c| c.is_enum).map(|c| c.name.as_str()).collect();
+    assert_eq!(enums, ["a", "b", "c"]);
+}
+
+#[tokio::test]
 async fn session_facts_are_told() {
     let role = support::create_role("plain").await;
     let (db, client) = session("CREATE TABLE t (a int)").await;

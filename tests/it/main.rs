@@ -14,6 +14,7 @@ mod documents;
 mod guard;
 mod harness;
 mod incidents;
+mod memory;
 mod never_harm;
 mod observability;
 mod oracle;

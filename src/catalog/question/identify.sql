@@ -33,6 +33,8 @@ LEFT JOIN LATERAL (
        FROM pg_catalog.pg_trigger x WHERE x.tgrelid OPERATOR(pg_catalog.=) c.oid),
       (SELECT pg_catalog.concat_ws('+', pg_catalog.count(*), pg_catalog.sum(x.xmin::pg_catalog.text::bigint))
        FROM pg_catalog.pg_rewrite x WHERE x.ev_class OPERATOR(pg_catalog.=) c.oid),
+      (SELECT pg_catalog.concat_ws('+', pg_catalog.count(*), pg_catalog.sum(x.xmin::pg_catalog.text::bigint))
+       FROM pg_catalog.pg_index x WHERE x.indrelid OPERATOR(pg_catalog.=) c.oid),
       (SELECT pg_catalog.concat_ws('+', pg_catalog.count(*), pg_catalog.sum(x.inhrelid::bigint))
        FROM pg_catalog.pg_inherits x WHERE x.inhparent OPERATOR(pg_catalog.=) c.oid),
       (SELECT pg_catalog.concat_ws('+', pg_catalog.count(*), pg_catalog.sum(x.inhparent::bigint))

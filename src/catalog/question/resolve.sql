@@ -37,6 +37,13 @@ LEFT JOIN LATERAL (
           FROM base b JOIN pg_catalog.pg_type i ON i.oid OPERATOR(pg_catalog.=) b.oid
           JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) i.typnamespace
           WHERE b.inner_oid OPERATOR(pg_catalog.=) 0) END,
+        'is_enum', t.typtype OPERATOR(pg_catalog.=) 'e' OR t.typtype OPERATOR(pg_catalog.=) 'd' AND (
+          WITH RECURSIVE base(oid, inner_oid) AS (
+            SELECT t.oid, t.typbasetype
+            UNION ALL
+            SELECT i.oid, i.typbasetype FROM base b JOIN pg_catalog.pg_type i ON i.oid OPERATOR(pg_catalog.=) b.inner_oid)
+          SELECT i.typtype OPERATOR(pg_catalog.=) 'e'
+          FROM base b JOIN pg_catalog.pg_type i ON i.oid OPERATOR(pg_catalog.=) b.oid WHERE b.inner_oid OPERATOR(pg_catalog.=) 0),
         'has_default', a.atthasdef,
         'default', CASE WHEN a.atthasdef THEN (
           SELECT pg_catalog.pg_get_expr(e.adbin, e.adrelid) FROM pg_catalog.pg_attrdef e
@@ -54,6 +61,30 @@ LEFT JOIN LATERAL (
       CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY k(attnum, ord)
       JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid AND a.attnum OPERATOR(pg_catalog.=) k.attnum
       WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisprimary AND k.ord OPERATOR(pg_catalog.<=) i.indnkeyatts), '[]'),
+    'entangled', COALESCE((
+      WITH RECURSIVE beneath(oid, kind) AS (
+        SELECT c.oid, c.relkind
+        UNION
+        SELECT bc.oid, bc.relkind
+        FROM beneath b
+        JOIN pg_catalog.pg_rewrite r ON r.ev_class OPERATOR(pg_catalog.=) b.oid
+        JOIN pg_catalog.pg_depend p ON p.classid OPERATOR(pg_catalog.=) 2618 AND p.objid OPERATOR(pg_catalog.=) r.oid
+          AND p.refclassid OPERATOR(pg_catalog.=) 1259
+        JOIN pg_catalog.pg_class bc ON bc.oid OPERATOR(pg_catalog.=) p.refobjid
+        WHERE b.kind OPERATOR(pg_catalog.=) 'v'
+      ), down(oid) AS (
+        SELECT b.oid FROM beneath b WHERE b.kind OPERATOR(pg_catalog.<>) 'v'
+        UNION
+        SELECT i.inhrelid FROM down d JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) d.oid)
+      SELECT pg_catalog.json_agg(DISTINCT a.attname::pg_catalog.text)
+      FROM down d
+      CROSS JOIN LATERAL (
+        SELECT pg_catalog.unnest(i.indkey::pg_catalog.int2[]) AS attnum FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) d.oid
+        UNION
+        SELECT pg_catalog.unnest(t.tgattr::pg_catalog.int2[]) FROM pg_catalog.pg_trigger t WHERE t.tgrelid OPERATOR(pg_catalog.=) d.oid
+        UNION
+        SELECT pg_catalog.unnest(p.partattrs::pg_catalog.int2[]) FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid OPERATOR(pg_catalog.=) d.oid) u
+      JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) d.oid AND a.attnum OPERATOR(pg_catalog.=) u.attnum), '[]'),
     'lineage', (
       WITH RECURSIVE up(oid, depth) AS (
         SELECT c.oid, 0

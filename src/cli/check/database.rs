@@ -87,10 +87,15 @@ impl Asking<'_> {
 
     /// The last word: the rule compiled as the proxy compiles it, and the result as the server reads it.
     async fn guard(&mut self, table: &TableRules, rule: &Rule, facts: &RelationFacts) -> Result<(), AskError> {
-        let refused = match violated(rule, facts, "cg") {
+        // Where the row before is needed, any other row stands for it.
+        let (old, from) = match rule.kind.has_memory() {
+            true => (Some("cg_old"), format!("{}.{} cg_old, ", quoted(&table.schema), quoted(&table.table))),
+            false => (None, String::new()),
+        };
+        let refused = match violated(rule, facts, "cg", old) {
             Err(reason) => format!("`{}` cannot be judged here: {}", rule.name, reason.as_str()),
             Ok(sql) => {
-                let text = format!("SELECT {sql} FROM {}.{} cg", quoted(&table.schema), quoted(&table.table));
+                let text = format!("SELECT {sql} FROM {from}{}.{} cg", quoted(&table.schema), quoted(&table.table));
                 let Err(error) = self.client.prepare(&text).await else { return Ok(()) };
                 let Some(error) = error.as_db_error() else { return Err(error.into()) };
                 format!("the server refuses the guard of `{}`: {}", rule.name, error.message())

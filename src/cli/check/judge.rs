@@ -53,7 +53,8 @@ pub(super) fn rule(rule: &Rule, facts: &RelationFacts, role: &str, words: &Words
         Kind::Parent(r) => judge.parent(r),
         // Its bounds are read in UTC where there is no zone.
         Kind::Plausible(_) | Kind::Require(_) | Kind::Check(_) => {}
-        Kind::WriteOnce(_) | Kind::Monotonic(_) | Kind::Transitions(_) | Kind::AffectsRows(_) => {}
+        Kind::Transitions(r) => judge.state(&r.column),
+        Kind::WriteOnce(_) | Kind::Monotonic(_) | Kind::AffectsRows(_) => {}
     }
     found
 }
@@ -204,6 +205,10 @@ impl Judge<'_> {
 
     /// Each point in time has a type that is one.
     fn types(&mut self) {
+        if let Kind::Monotonic(monotonic) = &self.rule.kind {
+            monotonic.columns.iter().for_each(|column| self.ordered(column));
+            return;
+        }
         for column in time_columns(&self.rule.kind) {
             self.time(self.facts, column, column);
         }
@@ -231,6 +236,27 @@ impl Judge<'_> {
                 .expected("timestamptz, timestamp, date, or a number with a unit"),
         };
         self.found.push(d);
+    }
+
+    /// A time or a number, with or without a unit.
+    fn ordered(&mut self, column: &str) {
+        let Some(known) = self.facts.column(column) else { return };
+        if matches!(Class::of(known), Class::Interval | Class::Other) {
+            let message = format!("`{column}` is {}, which neither grows nor shrinks", known.type_name);
+            let d = self.error(Code::ColumnType, column, message);
+            self.found.push(d.expected("timestamptz, timestamp, date, or a number"));
+        }
+    }
+
+    /// The text of its values is certain.
+    fn state(&mut self, column: &str) {
+        let Some(known) = self.facts.column(column) else { return };
+        let certain = ["text", "varchar", "bpchar", "name", "char", "int2", "int4", "int8", "bool"];
+        if !known.is_enum && !certain.contains(&known.type_name.as_str()) {
+            let message = format!("`{column}` is {}, which holds no states", known.type_name);
+            let d = self.error(Code::ColumnType, column, message);
+            self.found.push(d.expected("text, varchar, char, an enum, an integer or a boolean"));
+        }
     }
 
     fn stored_duration(&mut self, column: &str) {

@@ -134,6 +134,6 @@ mod tests {
     #[test]
     fn writes_are_counted() {
         let counts: Vec<_> = ALL.iter().map(|i| (writes(i.buggy.sql), writes(i.fixed.sql))).collect();
-        assert_eq!(counts, [(3, 3), (7, 5), (4, 4), (6, 5)]);
+        assert_eq!(counts, [(3, 3), (7, 5), (4, 4), (7, 5)]);
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 const OID: u32 = 0;
 
 /// New enough for every kind of write.
-const SERVER_VERSION: u32 = 170_000;
+const SERVER_VERSION: u32 = 180_000;
 
 /// What a table must be like for its rules to make sense.
 pub(super) fn facts(table: &TableRules) -> Resolved {
@@ -87,6 +87,7 @@ fn column(name: &str, type_name: &str) -> ColumnFacts {
     ColumnFacts {
         name: name.to_owned(),
         type_name: type_name.to_owned(),
+        is_enum: false,
         has_default: false,
         default: None,
         generated: false,
@@ -105,6 +106,7 @@ fn relation(name: QualifiedName, columns: Vec<ColumnFacts>) -> RelationFacts {
         kind: 'r',
         columns,
         primary_key: Vec::new(),
+        entangled: Vec::new(),
         tableoids: vec![OID],
         partition_root: None,
         foreign_descendant: false,

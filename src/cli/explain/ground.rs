@@ -234,4 +234,8 @@ impl Surroundings for Ground {
     fn utf8(&self) -> bool {
         true
     }
+
+    fn lex(&self) -> LexOptions {
+        self.lex
+    }
 }

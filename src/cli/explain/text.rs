@@ -18,7 +18,7 @@ use super::{
 use crate::{
     guard::{Guard, Reason, Skip},
     plan::{Fate, WritePlan},
-    rules::set::{Action, TableRules},
+    rules::set::{Action, Rule, TableRules},
     sql::{
         lex::{Kind, Lexer},
         name::quote_ident,
@@ -31,7 +31,7 @@ use crate::{
 const WIDTH: usize = 118;
 
 const ASSUMED: &str = "assumed: no database was asked. A name means the table that the rules call so, each column in a rule exists and has \
-    a type that fits, the server is PostgreSQL 17. In what is sent, 0 stands for the table's OID. --database URL asks.";
+    a type that fits, the server is PostgreSQL 18. In what is sent, 0 stands for the table's OID. --database URL asks.";
 
 const NO_RULES: &str = "no rules: nothing is guarded. --rules PATH loads some.";
 
@@ -160,7 +160,7 @@ impl Out {
             let verdict = verdict(rule.on_violation.action(guard.context.operation), action);
             let line = format!("{:names$}  {kind:kinds$}  {verdict}", rule.name);
             match skip {
-                Some(Skip::Untouched) => self.line("    ", &format!("{line}: the UPDATE sets none of its columns")),
+                Some(Skip::Untouched) => self.line("    ", &format!("{line}: {}", untouched(rule, guard))),
                 Some(Skip::Unguardable(reason)) => {
                     self.line("    ", &format!("{line}: {}", reason.as_str()));
                     self.prose("      ", &format!("{} {}", words::why(reason), words::what_to_do(reason)));
@@ -261,6 +261,17 @@ fn verdict(written: Action, here: Option<Action>) -> String {
         None => "not judged".to_owned(),
         Some(here) if here == written => here.as_str().to_owned(),
         Some(here) => format!("{} here, {} elsewhere", here.as_str(), written.as_str()),
+    }
+}
+
+/// Why nothing of a rule is judged, though it could be.
+fn untouched(rule: &Rule, guard: &Guard) -> &'static str {
+    match guard.context.operation {
+        Operation::Insert | Operation::Copy if guard.context.conflict_columns.is_none() && rule.kind.has_memory() => {
+            "there is no row before"
+        }
+        Operation::Merge => "no UPDATE of it sets one of its columns",
+        _ => "the UPDATE sets none of its columns",
     }
 }
 

@@ -40,6 +40,13 @@ pub(super) fn why(reason: Reason) -> &'static str {
         Reason::UpsertUnknown => {
             "Whether ON CONFLICT DO UPDATE makes a new row cannot be told here, and it sets none of the rule's columns: the rule only observes."
         }
+        Reason::OldRow => {
+            "The rule needs the row as it was before, and before PostgreSQL 18, or where a BEFORE UPDATE trigger runs, that takes a WHERE without sub-select, and no FROM, or a column that can be assigned to itself: \
+             one that the statement does not set, the role may read and set, and no index, key, generated column or UPDATE OF trigger is about."
+        }
+        Reason::SetConfig => {
+            "The rule needs the row as it was before, which set_config carries before PostgreSQL 18 and where a BEFORE UPDATE trigger runs, and the role may not call that."
+        }
     }
 }
 
@@ -73,5 +80,7 @@ pub(super) fn what_to_do(reason: Reason) -> &'static str {
         Reason::BreakerOpen | Reason::CatalogUnknown => "Try again.",
         Reason::TooManyColumns => "Return fewer columns.",
         Reason::UpsertUnknown => "Set always: true on the rule, or set one of its columns in DO UPDATE.",
+        Reason::OldRow => "Put the rows to be updated into the WHERE by their key, or use PostgreSQL 18.",
+        Reason::SetConfig => "GRANT EXECUTE ON FUNCTION pg_catalog.set_config to the role.",
     }
 }

@@ -1,6 +1,6 @@
 //! A function per cause: what must be seen to claim it, and what the client is then told.
 
-use super::{Cause, Evidence, Fault, Kind, Look, Operation, Source, shortened};
+use super::{Cause, Evidence, Fault, Kind, Look, Operation, Source, shortened, write_once};
 use crate::{
     guard::{
         Value,
@@ -59,7 +59,10 @@ fn zero_sentinel(look: &Look<'_>) -> Option<Evidence> {
         is_zero(look, value, case.moment(Source::Row, column)?).then(|| (column.to_owned(), value))
     };
     let (column, value) = match (offence.fault, &case.rule.kind) {
-        (Fault::Missing | Fault::Unexpected | Fault::False, _) => None,
+        (
+            Fault::Missing | Fault::Unexpected | Fault::Less | Fault::Transition | Fault::NotInitial | Fault::False,
+            _,
+        ) => None,
         (Fault::WrongDuration, Kind::Duration(duration)) => {
             own(offence.column.as_deref()).or_else(|| own(Some(&duration.start))).or_else(|| own(Some(&duration.end)))
         }
@@ -188,8 +191,16 @@ fn parent_copied(look: &Look<'_>) -> Option<Evidence> {
     })
 }
 
-/// The statement set the start and not the end, so that the end was there before.
+/// The start had a value; or the statement set the start and not the end, so that the end was there before.
 fn overwritten_start(look: &Look<'_>) -> Option<Evidence> {
+    if look.fault() == Fault::Overwritten {
+        let column = look.offence.column.as_deref()?;
+        return look.is_start(column).then(|| Evidence {
+            cause: Cause::OverwrittenStart,
+            text: format!("{column} had another value already when the statement set it"),
+            hint: write_once(column, &look.context.relation.name),
+        });
+    }
     if !matches!(look.fault(), Fault::Before | Fault::Equal | Fault::TooSoon) {
         return None;
     }
@@ -217,7 +228,9 @@ fn timezone_offset(look: &Look<'_>) -> Option<Evidence> {
     let offence = look.offence;
     // On which side of the zone's offset the time that passes between two events moves their distance.
     let (difference, less, more) = match offence.fault {
-        Fault::Before | Fault::BeforeParent | Fault::Future => (offence.distance, EVENT_SLACK, CLOCK_SLACK),
+        Fault::Before | Fault::BeforeParent | Fault::Future | Fault::Decreased => {
+            (offence.distance, EVENT_SLACK, CLOCK_SLACK)
+        }
         Fault::TooLate | Fault::Past => (offence.distance, CLOCK_SLACK, EVENT_SLACK),
         // Rounded to seconds at most.
         Fault::WrongDuration => (offence.by, NANOS, NANOS),

@@ -381,7 +381,7 @@ fn remembers_which_defaults_are_the_clock() {
 
 #[test]
 fn judges_stored_rows_without_a_channel() {
-    let sql = |rule: Rule| violated(&rule, &executions(), "r").unwrap();
+    let sql = |rule: Rule| violated(&rule, &executions(), "r", None).unwrap();
     assert_eq!(
         sql(rule(Kind::Order(order(&["created_at", "started_at"])))),
         "r.created_at OPERATOR(pg_catalog.>) r.started_at"

@@ -2,14 +2,18 @@
 
 mod check;
 mod duration;
+mod monotonic;
 mod near_now;
 mod order;
 mod parent;
 mod plausible;
 mod require;
+mod transitions;
+mod write_once;
 
 use super::{
     Reason,
+    old::Old,
     row::{Row, Shown},
 };
 use crate::rules::set::{Kind, Rule};
@@ -36,11 +40,11 @@ pub(super) struct Lookup {
     pub(super) lock: Option<String>,
 }
 
-/// Judges a row by a rule, its `when` apart.
+/// Judges a row by a rule, its `when` apart. `old`: the row before, if there is one and the kind needs it.
 ///
 /// # Errors
 /// The relation cannot be judged by it.
-pub(super) fn judge(rule: &Rule, row: &Row<'_>) -> Result<Judgement, Reason> {
+pub(super) fn judge(rule: &Rule, row: &Row<'_>, old: Option<&Old<'_>>) -> Result<Judgement, Reason> {
     match &rule.kind {
         Kind::Order(order) => order::judge(rule, order, row),
         Kind::Duration(duration) => duration::judge(rule, duration, row),
@@ -49,9 +53,10 @@ pub(super) fn judge(rule: &Rule, row: &Row<'_>) -> Result<Judgement, Reason> {
         Kind::Require(require) => require::judge(require, row),
         Kind::Check(condition) => check::judge(condition, row),
         Kind::Parent(parent) => parent::judge(rule, parent, row),
-        // The loader does not let them through yet.
-        Kind::WriteOnce(_) | Kind::Monotonic(_) | Kind::Transitions(_) | Kind::AffectsRows(_) => {
-            Err(Reason::Unreadable)
-        }
+        Kind::WriteOnce(write_once) => write_once::judge(write_once, row, old.ok_or(Reason::OldRow)?),
+        Kind::Monotonic(monotonic) => monotonic::judge(monotonic, row, old.ok_or(Reason::OldRow)?),
+        Kind::Transitions(transitions) => transitions::judge(transitions, row, old),
+        // The loader does not let it through yet.
+        Kind::AffectsRows(_) => Err(Reason::Unreadable),
     }
 }

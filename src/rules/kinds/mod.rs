@@ -5,11 +5,14 @@
 
 mod check;
 mod duration;
+mod monotonic;
 mod near_now;
 mod order;
 mod parent;
 mod plausible;
 mod require;
+mod transitions;
+mod write_once;
 
 use super::{
     condition::Owner,
@@ -32,12 +35,22 @@ pub struct Spec {
     pub read: fn(&mut Context, &Node, &Fields<'_>, Owner<'_>) -> Option<Kind>,
 }
 
-/// Every kind that judges the row as written.
-pub const KINDS: [Spec; 7] =
-    [order::SPEC, duration::SPEC, near_now::SPEC, plausible::SPEC, require::SPEC, check::SPEC, parent::SPEC];
+/// Every kind that judges the row as written, alone or beside what it was before.
+pub const KINDS: [Spec; 10] = [
+    order::SPEC,
+    duration::SPEC,
+    near_now::SPEC,
+    plausible::SPEC,
+    require::SPEC,
+    check::SPEC,
+    parent::SPEC,
+    write_once::SPEC,
+    monotonic::SPEC,
+    transitions::SPEC,
+];
 
-/// Kinds of the rule language that need the old row, the transaction or the auditor: their place is in the list above once they exist.
-pub const LATER_KINDS: [&str; 5] = ["write_once", "monotonic", "transitions", "affects_rows", "deadline"];
+/// Kinds of the rule language that need the statement's end or the auditor: their place is in the list above once they exist.
+pub const LATER_KINDS: [&str; 2] = ["affects_rows", "deadline"];
 
 /// The columns of a kind that hold points in time, which a rule's `unit` is about.
 pub fn time_columns(kind: &Kind) -> Vec<&str> {

@@ -53,6 +53,13 @@ tables:
         require: {not_null: [completed_at], null: [error]}
       - name: executions_short
         check: "executions.completed_at - started_at < interval '1 day'"
+      - name: executions_start_once
+        write_once: [started_at, "\"endTs\""]
+      - name: executions_advance
+        monotonic: [updated_at, start_ts]
+        on_violation: observe
+      - name: executions_states
+        transitions: {column: status, allow: {queued: [running, queued], "running": [1, true], done: []}, initial: [queued]}
     tests:
       - name: negative
         setup: "INSERT INTO jobs VALUES (1)"
@@ -86,7 +93,7 @@ const MS: u64 = 1_000_000;
 #[test]
 fn every_field_of_a_table_arrives() {
     let loaded = loaded(FULL);
-    assert_eq!(loaded.counts, Counts { files: 1, tables: 1, rules: 9 });
+    assert_eq!(loaded.counts, Counts { files: 1, tables: 1, rules: 12 });
     let table = &loaded.set.tables[0];
     assert_eq!((table.schema.as_str(), table.table.as_str()), ("public", "executions"));
     assert_eq!(table.owner.as_deref(), Some("runner-team"));
@@ -96,7 +103,8 @@ fn every_field_of_a_table_arrives() {
     assert_eq!((table.place.line, table.place.column), (3, 12));
     assert_eq!(loaded.set.hash.len(), 16);
     let codes: Vec<_> = loaded.warnings.iter().map(|d| (d.place.line, d.code.as_str())).collect();
-    assert_eq!(codes, [(32, "folded-name"), (49, "check-not-total")], "{}", shown(&loaded.warnings));
+    let expected = [(32, "folded-name"), (49, "check-not-total"), (56, "no-effect")];
+    assert_eq!(codes, expected, "{}", shown(&loaded.warnings));
 }
 
 #[test]
@@ -165,6 +173,27 @@ fn every_field_of_the_other_kinds_arrives() {
     );
     let Kind::Check(check) = &rule(&loaded, "executions_short").kind else { panic!() };
     assert_eq!(check.columns, ["completed_at", "started_at"]);
+    let Kind::WriteOnce(once) = &rule(&loaded, "executions_start_once").kind else { panic!() };
+    assert_eq!(once.columns, ["started_at", "endTs"]);
+    let Kind::Monotonic(monotonic) = &rule(&loaded, "executions_advance").kind else { panic!() };
+    assert_eq!(monotonic.columns, ["updated_at", "start_ts"]);
+    let Kind::Transitions(states) = &rule(&loaded, "executions_states").kind else { panic!() };
+    let allow: Vec<(&str, Vec<&str>)> =
+        states.allow.iter().map(|(from, to)| (from.as_str(), to.iter().map(String::as_str).collect())).collect();
+    assert_eq!(allow, [("queued", vec!["running", "queued"]), ("running", vec!["1", "true"]), ("done", vec![])]);
+    assert_eq!((states.column.as_str(), states.initial.as_deref()), ("status", Some(&["queued".to_owned()][..])));
+}
+
+#[test]
+fn a_rule_that_refuses_who_waited_is_warned_of() {
+    let warned = |rest: &str| {
+        let loaded = loaded(&one_rule(rest));
+        loaded.warnings.iter().map(|d| (d.place.column, d.code.as_str())).collect::<Vec<_>>()
+    };
+    assert_eq!(warned("{name: a, monotonic: [b], on_violation: reject}"), [(19, "monotonic-rejects")]);
+    assert_eq!(warned("{name: a, monotonic: [b], on_violation: reject, unit: us}"), []);
+    assert_eq!(warned("{name: a, monotonic: [b], on_violation: warn}"), []);
+    assert_eq!(warned("{name: a, write_once: [b], on_violation: reject}"), []);
 }
 
 #[test]
@@ -185,7 +214,7 @@ tables:
       - order: [a, b]
         check: "a = (SELECT 1)"
       - name: fifth
-        monotonic: [updated_at]
+        affects_rows: {min: 1}
       - name: sixth
         require: {not_null: [a], null: [a]}
 "#;
@@ -231,8 +260,24 @@ fn mistakes_of_kinds() {
         ("{name: a, order: [a, b], unit: h}", 40, "bad-value"),
         ("{name: a, order: [a, b], ramp: 5%}", 34, "not-supported-yet"),
         ("{name: a, order: [a, b], on_violation: {insert: warn}}", 48, "not-supported-yet"),
-        ("{name: a, write_once: [a]}", 19, "not-supported-yet"),
-        ("{name: a, transitions: {column: s, allow: {}}}", 19, "not-supported-yet"),
+        ("{name: a, write_once: []}", 31, "bad-value"),
+        ("{name: a, write_once: [a, a]}", 35, "bad-value"),
+        ("{name: a, write_once: a}", 31, "wrong-type"),
+        ("{name: a, write_once: [a], unit: us}", 36, "unknown-key"),
+        ("{name: a, monotonic: {a: b}}", 30, "wrong-type"),
+        ("{name: a, monotonic: [a], tolerance: 1s}", 35, "unknown-key"),
+        ("{name: a, write_once: [a], monotonic: [a]}", 36, "conflict"),
+        ("{name: a, transitions: {column: s}}", 32, "missing-key"),
+        ("{name: a, transitions: {allow: {a: [b]}}}", 32, "missing-key"),
+        ("{name: a, transitions: {column: s, allow: {}}}", 51, "bad-value"),
+        ("{name: a, transitions: {column: s, allow: [a]}}", 51, "wrong-type"),
+        ("{name: a, transitions: {column: s, allow: {a: b}}}", 55, "wrong-type"),
+        ("{name: a, transitions: {column: s, allow: {a: [b, b]}}}", 59, "bad-value"),
+        ("{name: a, transitions: {column: s, allow: {a: [[b]]}}}", 56, "wrong-type"),
+        ("{name: a, transitions: {column: s, allow: {a: [b], a: [c]}}}", 60, "duplicate-key"),
+        ("{name: a, transitions: {column: s, allow: {a: [b]}, initial: []}}", 70, "bad-value"),
+        ("{name: a, transitions: {column: s, allow: {a: [\"b\\nc\"]}}}", 56, "bad-value"),
+        ("{name: a, transitions: {column: s, allow: {a: [b]}, start: [a]}}", 61, "unknown-key"),
         ("{name: a, affects_rows: {min: 1}}", 19, "not-supported-yet"),
         ("{name: a, deadline: {max: 1s}}", 19, "not-supported-yet"),
         ("{name: a, duration: {column: a, start: b, end: c}}", 29, "missing-key"),
@@ -458,6 +503,9 @@ fn piece() -> impl Strategy<Value = String> {
         "duration: {column: a, start: b, end: c, unit: s}",
         "\t",
         "plausible: {columns: [a], after: 1, before: 2}",
+        "write_once: [a]",
+        "transitions: {column: a, allow: {1: [true, ~]}, initial: a}",
+        "initial: [a]",
     ];
     prop::sample::select(words).prop_map(str::to_owned)
 }

@@ -1,6 +1,6 @@
 //! The clauses of a write, token by token.
 
-use super::{Input, Locator, Tok, item};
+use super::{Input, Locator, Open, Tok, item};
 use crate::sql::{
     lex::Kind,
     name,
@@ -23,11 +23,17 @@ pub(super) enum Phase {
     /// Behind `ON CONFLICT`.
     Conflict { fresh: bool },
     /// In a `SET` list.
-    Set { conflict: bool, at_item: bool },
+    Set {
+        /// Whose.
+        of: Setting,
+        at_item: bool,
+        /// `CASE`s that are open: their `WHEN` is none of a MERGE.
+        cases: usize,
+    },
     /// In the `FROM` of an UPDATE.
     From,
     /// In a `WHERE`.
-    Where,
+    Where { start: Option<usize> },
     /// Behind the target of a MERGE.
     Merge,
     /// In a `RETURNING` list.
@@ -36,6 +42,16 @@ pub(super) enum Phase {
     CopyOptions,
     /// In the `WHERE` of a COPY.
     CopyWhere { start: Option<usize> },
+}
+
+/// What a `SET` list belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Setting {
+    Update,
+    /// `ON CONFLICT DO UPDATE`.
+    Conflict,
+    /// An action of a MERGE.
+    Merge,
 }
 
 /// Which names of the target's row were read in expressions.
@@ -60,7 +76,7 @@ impl Locator<'_> {
         if word == Word::Returning
             && !matches!(open.phase, Phase::Returning { .. } | Phase::CopyOptions | Phase::CopyWhere { .. })
         {
-            return self.start_returning(tok);
+            return self.start_returning(tok, before);
         }
         match &mut open.phase {
             Phase::InsertBody { started, joins, no_condition } => match word {
@@ -79,32 +95,22 @@ impl Locator<'_> {
                     Word::On if fresh => self.conflict_target(),
                     Word::Do if self.input.next_is(Word::Update) => {
                         self.input.next_is(Word::Set);
-                        open.phase = Phase::Set { conflict: true, at_item: true };
-                        let index = open.index;
-                        if let Some(write) = self.write(index) {
-                            write.conflict_columns = Some(Vec::new());
-                        }
+                        self.start_set(Setting::Conflict);
                     }
                     _ => {}
                 }
             }
-            Phase::Set { conflict, at_item } => {
-                let conflict = *conflict;
-                let at_item = std::mem::replace(at_item, tok.is(b','));
-                match word {
-                    Word::Where if !at_item => open.phase = Phase::Where,
-                    Word::From if !at_item && !conflict && before.is_none_or(|t| t.word != Word::Distinct) => {
-                        open.phase = Phase::From;
-                        let index = open.index;
-                        if let Some(write) = self.write(index) {
-                            write.joined = true;
-                        }
-                    }
-                    _ if at_item => self.assigned(tok, conflict),
-                    _ => {}
+            Phase::Set { .. } => self.set_token(tok, word, before),
+            Phase::From if word == Word::Where => open.phase = Phase::Where { start: None },
+            Phase::Where { start } => {
+                if start.is_none() && word == Word::Current && self.input.next_is(Word::Of) {
+                    self.input.next();
+                    self.note_sub_select();
+                } else {
+                    start.get_or_insert(tok.start);
                 }
             }
-            Phase::From if word == Word::Where => open.phase = Phase::Where,
+            Phase::Merge if word == Word::Update && self.input.next_is(Word::Set) => self.start_set(Setting::Merge),
             Phase::Returning { item } if tok.is(b',') => {
                 let item = std::mem::take(item);
                 self.finish_item(item);
@@ -114,7 +120,58 @@ impl Locator<'_> {
             Phase::CopyWhere { start } => {
                 start.get_or_insert(tok.start);
             }
-            Phase::From | Phase::Where | Phase::Merge | Phase::CopyOptions => {}
+            Phase::From | Phase::Merge | Phase::CopyOptions => {}
+        }
+    }
+
+    fn start_set(&mut self, of: Setting) {
+        let Some(open) = self.open.last_mut() else { return };
+        open.phase = Phase::Set { of, at_item: true, cases: 0 };
+        let index = open.index;
+        if let Some(write) = self.write(index) {
+            write.conflict_columns.get_or_insert_default();
+        }
+    }
+
+    /// A token in a `SET` list.
+    fn set_token(&mut self, tok: Tok, word: Word, before: Option<Tok>) {
+        let Some(Phase::Set { of, at_item, cases }) = self.open.last_mut().map(|open| &mut open.phase) else { return };
+        let of = *of;
+        if std::mem::replace(at_item, tok.is(b',')) {
+            return self.assigned(tok, of);
+        }
+        match word {
+            Word::Case => *cases += 1,
+            Word::End => *cases = cases.saturating_sub(1),
+            Word::When if of == Setting::Merge && *cases == 0 => self.end_set(before, Phase::Merge),
+            Word::Where => self.end_set(before, Phase::Where { start: None }),
+            Word::From if of == Setting::Update && before.is_none_or(|t| t.word != Word::Distinct) => {
+                self.end_set(before, Phase::From);
+                let Some(index) = self.open.last().map(|open| open.index) else { return };
+                if let Some(write) = self.write(index) {
+                    write.joined = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The `SET` list ended with the token before.
+    fn end_set(&mut self, before: Option<Tok>, next: Phase) {
+        let Some(open) = self.open.last_mut() else { return };
+        open.phase = next;
+        let index = open.index;
+        if let (Some(write), Some(before)) = (self.write(index), before) {
+            write.set_ends.push(before.end);
+        }
+    }
+
+    /// The `WHERE` that is being read has a sub-select.
+    pub(super) fn note_sub_select(&mut self) {
+        let Some(Open { index, phase: Phase::Where { .. }, .. }) = self.open.last() else { return };
+        let index = *index;
+        if let Some(write) = self.write(index) {
+            write.sub_select = true;
         }
     }
 
@@ -130,18 +187,18 @@ impl Locator<'_> {
                 *fresh = false;
                 self.conflict_target();
             }
-            Phase::Set { conflict, at_item: at_item @ true } if tok.is(b'(') => {
+            Phase::Set { of, at_item: at_item @ true, .. } if tok.is(b'(') => {
                 *at_item = false;
-                let (index, conflict) = (open.index, *conflict);
+                let (index, of) = (open.index, *of);
                 let mut problem = None;
                 let columns = self.column_list(&mut problem);
                 if let Some(write) = self.write(index) {
                     write.problem = write.problem.or(problem);
-                    set_columns(write, conflict).extend(columns);
+                    set_columns(write, of).extend(columns);
                 }
                 return true;
             }
-            Phase::CopyWhere { start } => {
+            Phase::CopyWhere { start } | Phase::Where { start } => {
                 start.get_or_insert(tok.start);
             }
             _ => {}
@@ -163,28 +220,30 @@ impl Locator<'_> {
         }
     }
 
-    fn assigned(&mut self, tok: Tok, conflict: bool) {
+    fn assigned(&mut self, tok: Tok, of: Setting) {
         let Some(index) = self.open.last().map(|o| o.index) else { return };
         let name = self.input.name(tok);
         let Some(write) = self.write(index) else { return };
         match name {
-            Some(name) => set_columns(write, conflict).push(name),
+            Some(name) => set_columns(write, of).push(name),
             None => write.problem = write.problem.or(Some("column expected in SET")),
         }
     }
 
-    fn start_returning(&mut self, tok: Tok) {
-        let mut returning = Returning { start: tok.start, old_alias: None, new_alias: None, items: Vec::new() };
+    fn start_returning(&mut self, tok: Tok, before: Option<Tok>) {
+        let mut returning =
+            Returning { start: tok.start, options: None, old_alias: None, new_alias: None, items: Vec::new() };
         let mut problem = None;
         if self.input.peek_word() == Word::With && self.input.peek_after(1).is_some_and(|t| t.is(b'(')) {
             self.input.next();
-            self.input.next();
+            returning.options = self.input.next().map(|parenthesis| parenthesis.end);
             problem = self.returning_options(&mut returning);
         }
         let Some(open) = self.open.last_mut() else { return };
-        open.phase = Phase::Returning { item: item::Builder::default() };
+        let ended = std::mem::replace(&mut open.phase, Phase::Returning { item: item::Builder::default() });
         let index = open.index;
         if let Some(write) = self.write(index) {
+            ended.end(write, before.map_or(tok.start, |t| t.end));
             write.returning = Some(returning);
             write.problem = write.problem.or(problem);
         }
@@ -236,13 +295,7 @@ impl Locator<'_> {
         let Some(write) = self.write(open.index) else { return };
         write.end = end.max(write.span.start);
         write.span.end = write.end;
-        match open.phase {
-            Phase::CopyWhere { start: Some(start) } => write.copy_where = Some(start..write.end),
-            Phase::CopyWhere { start: None } => {
-                write.problem = write.problem.or(Some("condition expected after WHERE"))
-            }
-            _ => {}
-        }
+        open.phase.end(write, write.end);
         if !complete {
             write.problem = write.problem.or(Some("the text is not complete"));
         }
@@ -254,7 +307,7 @@ impl Locator<'_> {
     /// The write's current clause is an expression over its row.
     pub(super) fn in_row_scope(&self) -> bool {
         self.open.last().is_some_and(|open| {
-            matches!(open.phase, Phase::Set { .. } | Phase::Where | Phase::Merge | Phase::Returning { .. })
+            matches!(open.phase, Phase::Set { .. } | Phase::Where { .. } | Phase::Merge | Phase::Returning { .. })
         })
     }
 
@@ -294,8 +347,25 @@ impl Locator<'_> {
     }
 }
 
-fn set_columns(write: &mut Write, conflict: bool) -> &mut Vec<String> {
-    let list = if conflict { &mut write.conflict_columns } else { &mut write.columns };
+impl Phase {
+    /// The clause ends at `end`: notes where it was.
+    fn end(self, write: &mut Write, end: usize) {
+        match self {
+            Self::Set { .. } => write.set_ends.push(end),
+            Self::Where { start: Some(start) } => write.condition = Some(start..end),
+            Self::CopyWhere { start: Some(start) } => write.copy_where = Some(start..end),
+            // `CURRENT OF`.
+            Self::Where { start: None } if write.sub_select => {}
+            Self::Where { start: None } | Self::CopyWhere { start: None } => {
+                write.problem = write.problem.or(Some("condition expected after WHERE"));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn set_columns(write: &mut Write, of: Setting) -> &mut Vec<String> {
+    let list = if of == Setting::Update { &mut write.columns } else { &mut write.conflict_columns };
     list.get_or_insert_default()
 }
 

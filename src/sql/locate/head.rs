@@ -1,6 +1,9 @@
 //! The head of a write, up to where its clauses begin: target, alias, column list.
 
-use super::{Frame, Input, Locator, Purpose, Tok, blank_write, clause::Phase};
+use super::{
+    Frame, Input, Locator, Purpose, Tok, blank_write,
+    clause::{Phase, Setting},
+};
 use crate::sql::{
     lex::Kind,
     word::Word,
@@ -34,7 +37,7 @@ impl Locator<'_> {
             write.problem = write.problem.or(Some("SET expected after the target of UPDATE"));
         }
         write.columns = Some(Vec::new());
-        self.push_write(write, Phase::Set { conflict: false, at_item: true });
+        self.push_write(write, Phase::Set { of: Setting::Update, at_item: true, cases: 0 });
     }
 
     pub(super) fn merge(&mut self, tok: Tok, place: Place) {

@@ -1,5 +1,8 @@
 use super::*;
-use crate::sql::write::ItemKind;
+use crate::sql::{
+    splice::{OldRow, place_guard, splice},
+    write::ItemKind,
+};
 
 fn located(text: &str) -> Located {
     locate(text.as_bytes(), LexOptions::default())
@@ -413,6 +416,14 @@ fn check(text: &[u8], options: LexOptions) {
             if let Some(cond) = &w.copy_where {
                 assert!(w.span.start < cond.start && cond.start < cond.end && cond.end == w.end);
             }
+            assert!(w.set_ends.iter().all(|end| (w.span.start..=w.end).contains(end)));
+            if let Some(condition) = &w.condition {
+                assert!(w.span.start < condition.start && condition.start <= condition.end && condition.end <= w.end);
+            }
+            let old = [OldRow::Alias, OldRow::Condition, OldRow::Assignment].map(|make| Some(make("o".to_owned())));
+            for old in old.iter().chain([&None]) {
+                let _ = place_guard(text, w, "g", old.as_ref(), &["a", "b"]).map(|edits| splice(text, &edits));
+            }
             let Some(r) = &w.returning else { continue };
             let mut last = r.start;
             assert!(w.span.start < r.start);
@@ -421,8 +432,6 @@ fn check(text: &[u8], options: LexOptions) {
                 assert!(item.expr.start < item.expr.end && item.expr.end <= item.span.end && item.span.end <= w.end);
                 last = item.span.end;
             }
-            let _ = crate::sql::splice::place_guard(text, w, "g", &["a", "b"])
-                .map(|edits| crate::sql::splice::splice(text, &edits));
         }
     }
 }

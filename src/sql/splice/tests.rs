@@ -3,10 +3,14 @@ use crate::sql::{locate::locate, write::LexOptions};
 
 /// Every write of `text` with the guard `g`.
 fn guarded(text: &str) -> Result<String, NoPlace> {
+    with_old_row(text, None)
+}
+
+fn with_old_row(text: &str, old: Option<&OldRow>) -> Result<String, NoPlace> {
     let mut edits = Vec::new();
     for statement in locate(text.as_bytes(), LexOptions::default()).statements {
         for write in statement.writes {
-            edits.extend(place_guard(text.as_bytes(), &write, "g", &["id", "We\"ird"])?);
+            edits.extend(place_guard(text.as_bytes(), &write, "g", old, &["id", "We\"ird"])?);
         }
     }
     Ok(String::from_utf8(splice(text.as_bytes(), &edits).text).unwrap())
@@ -87,6 +91,102 @@ fn where_the_guard_goes() {
         ),
     ] {
         assert_eq!(guarded(text).as_deref(), Ok(want), "{text}");
+    }
+}
+
+#[test]
+fn where_the_old_row_is_recorded() {
+    let (condition, assignment) = (OldRow::Condition("o".to_owned()), OldRow::Assignment("k = o".to_owned()));
+    for (old, text, want) in [
+        (&condition, "UPDATE t SET a=1 -- c", "UPDATE t SET a=1 WHERE o RETURNING g -- c"),
+        (&condition, "UPDATE t SET a=1 RETURNING a;", "UPDATE t SET a=1 WHERE o RETURNING a, g;"),
+        (&condition, "UPDATE t SET a=1 -- c\nRETURNING a", "UPDATE t SET a=1 -- c\nWHERE o RETURNING a, g"),
+        (
+            &condition,
+            "UPDATE t SET a=1 WHERE b OR c --c\nRETURNING a",
+            "UPDATE t SET a=1 WHERE (b OR c) AND o --c\nRETURNING a, g",
+        ),
+        (
+            &condition,
+            "UPDATE t SET a = CASE WHEN b THEN 1 END WHERE (b) OR c",
+            "UPDATE t SET a = CASE WHEN b THEN 1 END WHERE ((b) OR c) AND o RETURNING g",
+        ),
+        (
+            &condition,
+            "INSERT INTO t VALUES (1) ON CONFLICT (id) WHERE x DO UPDATE SET a = 1",
+            "INSERT INTO t VALUES (1) ON CONFLICT (id) WHERE x DO UPDATE SET a = 1 WHERE o RETURNING g",
+        ),
+        (
+            &condition,
+            "INSERT INTO t VALUES (1) ON CONFLICT (id) DO UPDATE SET a = 1 WHERE t.b OR t.c RETURNING *",
+            "INSERT INTO t VALUES (1) ON CONFLICT (id) DO UPDATE SET a = 1 WHERE CASE WHEN (t.b OR t.c) THEN o ELSE false END RETURNING *, g",
+        ),
+        (&assignment, "UPDATE t SET a=1, b = ROW(2) /*c*/", "UPDATE t SET a=1, b = ROW(2), k = o RETURNING g /*c*/"),
+        (
+            &assignment,
+            "UPDATE t SET (a, b) = (SELECT 1, 2 FROM u) FROM v WHERE t.id = v.id RETURNING v.a",
+            "UPDATE t SET (a, b) = (SELECT 1, 2 FROM u), k = o FROM v WHERE t.id = v.id RETURNING v.a, g",
+        ),
+        (
+            &assignment,
+            "UPDATE t SET a = b IS DISTINCT FROM c WHERE CURRENT OF cur",
+            "UPDATE t SET a = b IS DISTINCT FROM c, k = o WHERE CURRENT OF cur RETURNING g",
+        ),
+        (
+            &assignment,
+            "MERGE INTO t USING u ON t.id = u.id WHEN MATCHED AND t.a THEN UPDATE SET a = CASE WHEN u.b THEN 1 END, b = 2 \
+             WHEN NOT MATCHED THEN INSERT VALUES (1) WHEN NOT MATCHED BY SOURCE THEN UPDATE SET (a) = ROW(1)",
+            "MERGE INTO t USING u ON t.id = u.id WHEN MATCHED AND t.a THEN UPDATE SET a = CASE WHEN u.b THEN 1 END, b = 2, k = o \
+             WHEN NOT MATCHED THEN INSERT VALUES (1) WHEN NOT MATCHED BY SOURCE THEN UPDATE SET (a) = ROW(1), k = o RETURNING g",
+        ),
+        (
+            &assignment,
+            "WITH x AS (UPDATE t SET a=1 RETURNING id) UPDATE u SET b=2",
+            "WITH cg_x(c1,cg) AS (UPDATE t SET a=1, k = o RETURNING id, g), x AS NOT MATERIALIZED (SELECT c1 AS id FROM cg_x) \
+             UPDATE u SET b=2, k = o RETURNING g",
+        ),
+    ] {
+        assert_eq!(with_old_row(text, Some(old)).as_deref(), Ok(want), "{text}");
+    }
+}
+
+#[test]
+fn what_the_old_row_is_called() {
+    for (text, alias, want) in [
+        ("UPDATE t SET a=1", Some("cg_old"), "UPDATE t SET a=1 RETURNING WITH (OLD AS cg_old) g"),
+        ("UPDATE t SET a=1 RETURNING a", Some("cg_old"), "UPDATE t SET a=1 RETURNING WITH (OLD AS cg_old) a, g"),
+        (
+            "UPDATE t SET a=1 RETURNING WITH (NEW AS n) n.a",
+            Some("cg_old"),
+            "UPDATE t SET a=1 RETURNING WITH (OLD AS cg_old, NEW AS n) n.a, g",
+        ),
+        (
+            "UPDATE t SET a=1 RETURNING WITH (NEW AS n, OLD AS \"O\") \"O\".a",
+            Some("\"O\""),
+            "UPDATE t SET a=1 RETURNING WITH (NEW AS n, OLD AS \"O\") \"O\".a, g",
+        ),
+        // Under another name the client's own would be gone.
+        ("UPDATE t SET a=1 RETURNING OLD.a", Some("old"), "UPDATE t SET a=1 RETURNING OLD.a, g"),
+        ("UPDATE t AS old SET a=1 RETURNING old.a", None, ""),
+        ("UPDATE t SET a=1 FROM u \"old\" RETURNING old.a", None, ""),
+        ("UPDATE t AS old SET a=1", Some("cg_old"), "UPDATE t AS old SET a=1 RETURNING WITH (OLD AS cg_old) g"),
+        (
+            "UPDATE cg_old SET a=1 RETURNING a",
+            Some("cg_old2"),
+            "UPDATE cg_old SET a=1 RETURNING WITH (OLD AS cg_old2) a, g",
+        ),
+        (
+            "WITH x AS (UPDATE t SET a=1 RETURNING id) SELECT 1",
+            Some("cg_old"),
+            "WITH cg_x(c1,cg) AS (UPDATE t SET a=1 RETURNING WITH (OLD AS cg_old) id, g), x AS NOT MATERIALIZED (SELECT c1 AS id FROM cg_x) SELECT 1",
+        ),
+    ] {
+        let write = &locate(text.as_bytes(), LexOptions::default()).statements[0].writes[0];
+        let found = old_alias(text.as_bytes(), write, LexOptions::default());
+        assert_eq!(found.as_deref(), alias, "{text}");
+        if let Some(alias) = found {
+            assert_eq!(with_old_row(text, Some(&OldRow::Alias(alias))).as_deref(), Ok(want));
+        }
     }
 }
 

@@ -251,7 +251,7 @@ async fn stored_rows_get_the_same_verdicts() {
     let rows = bench.rows(1_000);
     bench.session.run(&format!("INSERT INTO public.t VALUES {}", values(&rows))).await;
     for rule in &bench.rules.rules {
-        let condition = guard::violated(rule, &bench.facts, "r").unwrap();
+        let condition = guard::violated(rule, &bench.facts, "r", None).unwrap();
         let found =
             bench.session.rows(&format!("SELECT id FROM public.t r WHERE {condition} ORDER BY id")).await.unwrap();
         let found: Vec<&str> = found.iter().map(|(id, _)| id.as_str()).collect();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chronoguard::sql::{
     lex::{Kind, Lexer},
     locate::{Located, locate},
-    splice::{Edit, NoPlace, place_guard, splice},
+    splice::{Edit, NoPlace, OldRow, old_alias, place_guard, splice},
     write::{ItemKind, LexOptions, Operation, Place, Verb, Write},
 };
 use oracle::{
@@ -84,6 +84,46 @@ fn operation(kind: &str) -> Operation {
     }
 }
 
+/// `SET` lists and conditions, from which the row before a write is had.
+fn old_row_places(write: &Write, node: &Value) -> Result<(), String> {
+    let set = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
+    let (lists, condition) = match write.operation {
+        Operation::Update => (usize::from(set(&node["target_list"])), &node["where_clause"]),
+        Operation::Insert => {
+            let conflict = &node["on_conflict_clause"];
+            (usize::from(conflict["action"] == 3), &conflict["where_clause"])
+        }
+        Operation::Merge => (updates(node).count(), &Value::Null),
+        Operation::Copy => (0, &Value::Null),
+    };
+    if write.set_ends.len() != lists {
+        return Err(format!("SET lists: located {:?}, parsed {lists}", write.set_ends));
+    }
+    if write.operation == Operation::Merge && write.conflict_columns.is_some() {
+        let columns: Vec<String> = updates(node).flat_map(|action| names(&action["target_list"])).collect();
+        if write.conflict_columns.as_ref() != Some(&columns) {
+            return Err(format!("columns of the actions: located {:?}, parsed {columns:?}", write.conflict_columns));
+        }
+    }
+    let text = condition.to_string();
+    let current = text.contains("\"CurrentOfExpr\"");
+    let sub_select = current || text.contains("\"SubLink\"");
+    if write.condition.is_some() == (condition.is_null() || current) {
+        return Err(format!("WHERE: located {:?}, parsed {}", write.condition, !condition.is_null()));
+    }
+    if write.sub_select != sub_select {
+        return Err(format!("sub-select in WHERE: located {}, parsed {sub_select}", write.sub_select));
+    }
+    Ok(())
+}
+
+/// The `UPDATE` actions of a MERGE.
+fn updates(node: &Value) -> impl Iterator<Item = &Value> {
+    let clauses = node["merge_when_clauses"].as_array().map(Vec::as_slice).unwrap_or_default();
+    // CMD_UPDATE
+    clauses.iter().map(|clause| &clause["node"]["MergeWhenClause"]).filter(|clause| clause["command_type"] == 3)
+}
+
 /// The first difference between a write and the parser's node for it.
 fn compare(write: &Write, want: &Found, node: &Value) -> Result<(), String> {
     fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, want: T) -> Result<(), String> {
@@ -127,6 +167,7 @@ fn compare(write: &Write, want: &Found, node: &Value) -> Result<(), String> {
             same("WHERE", write.copy_where.is_some(), !node["where_clause"].is_null())?;
         }
     }
+    old_row_places(write, node)?;
     let clause = &node["returning_clause"];
     same("RETURNING", write.returning.is_some(), clause.is_object())?;
     let Some(returning) = &write.returning else { return Ok(()) };
@@ -355,7 +396,7 @@ fn what_is_sent_is_the_same_statement_and_the_guard() {
         without_positions(&mut original);
         let mut all = Vec::new();
         for (write, pointer) in located.iter().zip(&pointers) {
-            let edits = match place_guard(text.sql.as_bytes(), write, &guard(write), COLUMNS) {
+            let edits = match place_guard(text.sql.as_bytes(), write, &guard(write), None, COLUMNS) {
                 Ok(edits) => edits,
                 Err(NoPlace::CteReturning) => {
                     report.count("no place in the RETURNING of a CTE");
@@ -390,6 +431,155 @@ fn what_is_sent_is_the_same_statement_and_the_guard() {
         assert!(report.counts.contains_key(how), "no statement of the suite is {how}");
     }
     report.finish("splice");
+}
+
+/// What records the row before, and where it may be asked to stand.
+fn records(text: &Text, write: &Write) -> Vec<OldRow> {
+    let mut records = Vec::new();
+    if write.operation != Operation::Copy {
+        let options = LexOptions { standard_conforming_strings: text.conforming };
+        records.extend(old_alias(text.sql.as_bytes(), write, options).map(OldRow::Alias));
+    }
+    let upsert = write.operation == Operation::Insert && !write.set_ends.is_empty();
+    if upsert || write.operation == Operation::Update && write.condition.is_some() && !write.sub_select {
+        records.push(OldRow::Condition("pg_catalog.cg_record(1) IS NOT NULL".to_owned()));
+    }
+    if !write.set_ends.is_empty() {
+        records.push(OldRow::Assignment("cg_spare = pg_catalog.cg_record(1)".to_owned()));
+    }
+    records
+}
+
+fn is_record(node: &Value) -> bool {
+    let name = &node["node"]["FuncCall"]["funcname"];
+    name[0]["node"]["String"]["sval"] == "pg_catalog" && name[1]["node"]["String"]["sval"] == "cg_record"
+}
+
+/// Takes what records the row before out of one write again; `Err` if it is not exactly where it should be.
+fn take_record(tree: &mut Value, write: &Write, pointer: &str, record: &OldRow) -> Result<&'static str, String> {
+    let node = tree.pointer_mut(pointer).ok_or("the write is no longer where it was")?;
+    match record {
+        OldRow::Alias(name) => {
+            let given = write.returning.as_ref().is_some_and(|returning| returning.old_alias.is_some());
+            if name == "old" || given {
+                return Ok("alias there");
+            }
+            let options = node["returning_clause"]["options"].as_array_mut().ok_or("no options of RETURNING")?;
+            let first = options.first().map(|option| option["node"]["ReturningOption"].clone()).unwrap_or_default();
+            // RETURNING_OPTION_OLD
+            if first["value"] != name.as_str() || first["option"] != 1 {
+                return Err(format!("the alias is not the first option: {first}"));
+            }
+            options.remove(0);
+            Ok("aliased")
+        }
+        OldRow::Assignment(_) => {
+            let mut lists: Vec<&mut Value> = match write.operation {
+                Operation::Insert => vec![&mut node["on_conflict_clause"]["target_list"]],
+                Operation::Merge => {
+                    let clauses = node["merge_when_clauses"].as_array_mut().ok_or("no actions")?;
+                    let clauses = clauses.iter_mut().map(|clause| &mut clause["node"]["MergeWhenClause"]);
+                    clauses.filter(|c| c["command_type"] == 3).map(|c| &mut c["target_list"]).collect()
+                }
+                _ => vec![&mut node["target_list"]],
+            };
+            for list in &mut lists {
+                let last = list.as_array_mut().and_then(Vec::pop).ok_or("no assignment")?;
+                let target = &last["node"]["ResTarget"];
+                if target["name"] != "cg_spare" || !is_record(&target["val"]) {
+                    return Err("the record is not the last assignment".into());
+                }
+            }
+            Ok("assigned")
+        }
+        OldRow::Condition(_) => {
+            let upsert = write.operation == Operation::Insert;
+            let condition =
+                if upsert { &mut node["on_conflict_clause"]["where_clause"] } else { &mut node["where_clause"] };
+            let whole = condition.take();
+            let recorded = |node: &Value| is_record(&node["node"]["NullTest"]["arg"]);
+            if recorded(&whole) {
+                return Ok("condition added");
+            }
+            if upsert {
+                let case = &whole["node"]["CaseExpr"];
+                let when = &case["args"][0]["node"]["CaseWhen"];
+                let otherwise = &case["defresult"]["node"]["AConst"]["val"]["Boolval"]["boolval"];
+                if !recorded(&when["result"]) || otherwise != false {
+                    return Err("the condition of DO UPDATE is not as it should be".into());
+                }
+                *condition = when["expr"].clone();
+                return Ok("condition wrapped");
+            }
+            // AND_EXPR; the parser makes one list of a client's own AND.
+            let mut and = whole["node"]["BoolExpr"].clone();
+            let parts = and["args"].as_array_mut().ok_or("no AND")?;
+            if and_of(&whole) != Some(1) || !parts.pop().is_some_and(|last| recorded(&last)) {
+                return Err("the record is not the last condition".into());
+            }
+            *condition = match parts.len() {
+                1 => parts.remove(0),
+                _ => {
+                    let mut rest = whole.clone();
+                    rest["node"]["BoolExpr"]["args"] = Value::Array(std::mem::take(parts));
+                    rest
+                }
+            };
+            Ok("condition joined")
+        }
+    }
+}
+
+/// The operator of a list of conditions.
+fn and_of(node: &Value) -> Option<i64> {
+    node["node"]["BoolExpr"]["boolop"].as_i64()
+}
+
+#[test]
+fn what_records_the_row_before_is_where_it_should_be() {
+    let mut report = Report::default();
+    for Parsed { text, tree, found } in &parsed() {
+        let pointers = writes(tree);
+        let located = found_writes(found);
+        if located.len() != pointers.len() {
+            continue;
+        }
+        let mut original = tree.clone();
+        without_positions(&mut original);
+        for (write, pointer) in located.iter().zip(&pointers) {
+            for record in records(text, write) {
+                let placed = place_guard(text.sql.as_bytes(), write, &guard(write), Some(&record), COLUMNS);
+                let Ok(edits) = placed else { continue };
+                let back = parse_spliced(text, &edits).and_then(|mut sent| {
+                    let how = take_record(&mut sent, write, &pointer.pointer, &record)?;
+                    Ok((without_guard(sent, write, pointer, &original)?.0, how))
+                });
+                match back {
+                    Ok((back, how)) => {
+                        report.count(format!("{} {how}", write.operation.as_str()));
+                        if back != original {
+                            report.differs(text, "another statement is sent");
+                        }
+                    }
+                    Err(why) => report.differs(text, why),
+                }
+            }
+        }
+    }
+    for how in [
+        "insert aliased",
+        "update aliased",
+        "merge aliased",
+        "update assigned",
+        "update condition joined",
+        "insert assigned",
+        "insert condition added",
+        "insert condition wrapped",
+        "merge assigned",
+    ] {
+        assert!(report.counts.contains_key(how), "no statement of the suite is {how}");
+    }
+    report.finish("records");
 }
 
 /// Our tokens in the parser's terms: where a token of ours is several of its, the first one's start and the last one's end count.
@@ -484,7 +674,7 @@ fn output_lists_are_read_and_folded_as_the_parser_reads_them() {
                 kind => format!("{kind:?} {}", item.named).replace("true", "named").replace("false", "unnamed"),
             });
         }
-        let Ok(edits) = place_guard(text.sql.as_bytes(), write, &guard(write), COLUMNS) else {
+        let Ok(edits) = place_guard(text.sql.as_bytes(), write, &guard(write), None, COLUMNS) else {
             report.count("no place");
             continue;
         };

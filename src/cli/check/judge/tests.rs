@@ -5,6 +5,7 @@ fn relation(schema: &str, name: &str, columns: &[(&str, &str)]) -> RelationFacts
     let column = |(name, type_name): &(&str, &str)| ColumnFacts {
         name: (*name).to_owned(),
         type_name: (*type_name).to_owned(),
+        is_enum: false,
         has_default: false,
         default: None,
         generated: false,
@@ -21,6 +22,7 @@ fn relation(schema: &str, name: &str, columns: &[(&str, &str)]) -> RelationFacts
         kind: 'r',
         columns: columns.iter().map(column).collect(),
         primary_key: Vec::new(),
+        entangled: Vec::new(),
         tableoids: vec![1],
         partition_root: None,
         foreign_descendant: false,
