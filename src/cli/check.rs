@@ -48,6 +48,7 @@ pub(super) fn check(arguments: Arguments) -> Outcome {
         .as_deref()
         .map_or(Ok(Vec::new()), |url| database::check(url, arguments.role.as_deref(), &set, &sources));
     diagnostics.extend(lint::rules(&set));
+    diagnostics.extend(lint::untested(&set));
     diagnostics.extend(lint::exemptions(&set, jiff::Timestamp::now()));
     if let Ok(found) = &asked {
         diagnostics.extend(found.iter().cloned());

@@ -50,8 +50,10 @@ fn pair(earlier: &Rule, rule: &Rule) -> Option<Diagnostic> {
     Some(d.help("remove it, or make it differ").related(more.place.clone(), "the other rule is here"))
 }
 
-/// Rules that reject and are named by no test.
-pub fn untested(set: &RuleSet, tested: &BTreeSet<&str>) -> Vec<Diagnostic> {
+/// Rules that reject and that no test expects.
+pub fn untested(set: &RuleSet) -> Vec<Diagnostic> {
+    let tests = set.tests.iter().flat_map(|file| &file.tests);
+    let tested: BTreeSet<&str> = tests.flat_map(|test| test.expect.violations.keys().map(String::as_str)).collect();
     let rules = set.tables.iter().flat_map(|table| &table.rules);
     let rejecting = rules.filter(|rule| rule.on_violation.strictest() == Action::Reject);
     let untested = rejecting.filter(|rule| !tested.contains(rule.name.as_str()));

@@ -171,13 +171,13 @@ fn exemptions_of_no_use() {
 
 #[test]
 fn rejections_without_a_test() {
-    let set = set_of(ONE);
-    let untested = |names: &[&str]| {
-        let found = untested(&set, &names.iter().copied().collect());
+    let found = |expect: &str| {
+        let set = set_of(&format!("{ONE}tests:\n- {{name: t, sql: SELECT 1, expect: {{violations: [{expect}]}}}}\n"));
+        let found = untested(&set);
         found.iter().map(|d| format!("{}:{} {}", d.place.line, d.place.column, d.code.as_str())).collect::<Vec<_>>()
     };
-    assert_eq!(untested(&["second"]), ["5:12 untested-reject"]);
-    assert_eq!(untested(&["first"]), [""; 0]);
+    assert_eq!(found("second"), ["5:12 untested-reject"]);
+    assert_eq!(found("first"), [""; 0]);
 }
 
 /// Rules of kinds with memory.
