@@ -73,6 +73,9 @@ pub struct RelationFacts {
     /// the whole relation and not just on columns.
     #[serde(default = "yes")]
     pub reads_system_columns: bool,
+    /// What decides whether the rows of a COPY may take another way into it.
+    #[serde(default)]
+    pub stage: StageFacts,
     /// Facts on the parents of `parent` rules that were asked for along with it.
     #[serde(default)]
     pub parents: Vec<RelationFacts>,
@@ -80,6 +83,19 @@ pub struct RelationFacts {
 
 fn yes() -> bool {
     true
+}
+
+/// What decides whether the rows of a COPY may go through a temporary table.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct StageFacts {
+    /// The role may create temporary tables in this database, and no event trigger would notice that it does.
+    pub temporary: bool,
+    /// `max_prepared_transactions` is not 0. A transaction that has used a temporary table cannot be prepared.
+    pub prepared_transactions: bool,
+    /// An enabled rule for INSERT, of any kind: COPY does not follow rules.
+    pub insert_rule: bool,
+    /// Columns whose type is a domain. COPY does not check the domain of a column that it leaves out, INSERT does.
+    pub domains: Vec<String>,
 }
 
 /// A simple view over one table without row security.

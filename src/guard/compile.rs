@@ -8,7 +8,7 @@
 //! Kept short: a text that is parsed anew for each statement costs the server 20–40 µs more.
 
 use super::{
-    Channel, Context, Guard, Reason, Site, Skip, Slot, Source, cause, condition, kinds,
+    Channel, Context, Guard, Lines, Reason, STAGE, STAGED_ROW, Site, Skip, Slot, Source, cause, condition, kinds,
     kinds::Judgement,
     old::{Memory, Old},
     row::{Row, Shown},
@@ -194,8 +194,11 @@ fn plan(rule: &Rule, relation: &RelationFacts, site: &Site<'_>) -> Result<Plan, 
             None => {}
         },
     }
-    if site.channel == Channel::CopyWhere && relation.before_insert_trigger && plan.action == Action::Reject {
-        plan.action = Action::Observe;
+    if site.channel == Channel::CopyWhere && relation.before_insert_trigger {
+        // What the trigger makes of the row is not seen: it may repair what is bad, and spoil what is good.
+        if plan.action == Action::Reject {
+            plan.action = Action::Observe;
+        }
         plan.note = Some(Reason::CopyTrigger);
     }
     if let Kind::Parent(parent) = &rule.kind {
@@ -207,7 +210,7 @@ fn plan(rule: &Rule, relation: &RelationFacts, site: &Site<'_>) -> Result<Plan, 
             return Err(Skip::Unguardable(Reason::ParentSameStatement));
         }
     }
-    if site.channel != Channel::Column && !site.notices && plan.action != Action::Reject {
+    if !site.channel.is_column() && !site.notices && plan.action != Action::Reject {
         return Err(Skip::Unguardable(Reason::NoticesSilenced));
     }
     Ok(plan)
@@ -300,7 +303,7 @@ fn arm(
 /// The finding's text, NULL for no finding; see [`super::verdict`] for its grammar.
 fn text(number: usize, site: &Site<'_>, action: Action, key: &[Shown], judgement: &Judgement) -> String {
     let mut pieces = Pieces::default();
-    let noticed = site.channel != Channel::Column && action != Action::Reject;
+    let noticed = !site.channel.is_column() && action != Action::Reject;
     if noticed {
         pieces.constant("\"");
     }
@@ -316,23 +319,44 @@ fn text(number: usize, site: &Site<'_>, action: Action, key: &[Shown], judgement
     if noticed {
         pieces.constant(&format!("{PADDING}\""));
     }
+    if let (Channel::Staged(lines), Action::Reject) = (site.channel, action)
+        && let Some(line) = line(lines)
+    {
+        pieces.constant("@");
+        pieces.sql(line);
+    }
     pieces.concat()
+}
+
+/// SQL for the line that the row at hand was in, the header aside. The rows of a stage lie in the order in which they came. Only the first bad row asks.
+fn line(lines: Lines) -> Option<String> {
+    let each = match lines {
+        Lines::Unknown => return None,
+        Lines::Rows => "pg_catalog.count(*)".to_owned(),
+        Lines::Csv => {
+            let row = "ROW(cg_s.*)::pg_catalog.text";
+            let without = format!("pg_catalog.length(pg_catalog.replace({row}, pg_catalog.chr(10), ''))");
+            format!("pg_catalog.sum({})", op(&op("1", "+", &format!("pg_catalog.length({row})")), "-", &without))
+        }
+    };
+    let at_hand = format!("pg_catalog.current_setting('{STAGED_ROW}')::pg_catalog.tid");
+    Some(format!("(SELECT {each} FROM pg_temp.{STAGE} cg_s WHERE {})", op("cg_s.ctid", "<=", &at_hand)))
 }
 
 /// What happens with a finding's text (NULL: nothing). In the two notice channels every arm has the type `regtype`.
 fn outcome(channel: Channel, action: Action) -> impl Fn(String) -> String {
-    move |text| match (channel, action) {
-        (Channel::Column, Action::Reject) => format!("pg_catalog.int4in(pg_catalog.textout({text}))"),
-        (_, Action::Reject) => format!("pg_catalog.int4in(pg_catalog.textout({text}))::pg_catalog.regtype"),
-        (Channel::Column, _) => text,
-        (Channel::Notice | Channel::CopyWhere, _) => format!("pg_catalog.to_regtype({text})"),
+    move |text| match (channel.is_column(), action) {
+        (true, Action::Reject) => format!("pg_catalog.int4in(pg_catalog.textout({text}))"),
+        (false, Action::Reject) => format!("pg_catalog.int4in(pg_catalog.textout({text}))::pg_catalog.regtype"),
+        (true, _) => text,
+        (false, _) => format!("pg_catalog.to_regtype({text})"),
     }
 }
 
 /// Several arms as one.
 fn together(arms: &[String], site: &Site<'_>) -> String {
-    match (site.channel, arms) {
-        (Channel::Column, _) => concat(arms),
+    match (site.channel.is_column(), arms) {
+        (true, _) => concat(arms),
         (_, [arm]) => arm.clone(),
         // All are NULL, so all are evaluated.
         _ => format!("COALESCE({})", arms.join(",")),
@@ -355,7 +379,7 @@ fn whole(arms: &[String], relation: &RelationFacts, site: &Site<'_>) -> String {
     };
     match site.channel {
         Channel::CopyWhere => format!("({expression}) IS NULL"),
-        Channel::Column | Channel::Notice => expression,
+        Channel::Column | Channel::Notice | Channel::Staged(_) => expression,
     }
 }
 
@@ -401,7 +425,7 @@ fn lost(site: &Site<'_>) -> String {
 /// A verdict that is no finding.
 fn remark(text: &Pieces, site: &Site<'_>) -> String {
     let mut pieces = Pieces::default();
-    let noticed = site.channel != Channel::Column;
+    let noticed = !site.channel.is_column();
     if noticed {
         pieces.constant(&format!("\"CG{}|", site.mark));
     }

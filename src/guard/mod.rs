@@ -52,7 +52,33 @@ pub enum Channel {
     Notice,
     /// The `WHERE` of a COPY: as `Notice`, but boolean and always true, no sub-selects, generated columns inlined.
     CopyWhere,
+    /// The INSERT that takes the rows of a COPY out of their stage: as `Column`, and a reject arm also says in which line the row was.
+    Staged(Lines),
 }
+
+impl Channel {
+    /// The verdict comes back in a column.
+    fn is_column(self) -> bool {
+        matches!(self, Self::Column | Self::Staged(_))
+    }
+}
+
+/// How a line of a COPY's data is found for a row of its stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// Not at all: rows of the data may be missing in the stage.
+    Unknown,
+    /// Each row was one line.
+    Rows,
+    /// Values may have line breaks in them.
+    Csv,
+}
+
+/// The stage: the temporary table that holds the rows of a COPY until they are inserted. One name for all, so that statistics by statement stay few.
+pub const STAGE: &str = "chronoguard_copy";
+
+/// The setting that says, while the rows of a stage are inserted, which of them is at hand: its `ctid`.
+pub const STAGED_ROW: &str = "chronoguard.row";
 
 /// What is being written, and how.
 #[derive(Debug, Clone)]

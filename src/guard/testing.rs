@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Channel, Context, Guard, OldPlaces, Site};
 use crate::{
-    catalog::facts::{ColumnFacts, QualifiedName, RelationFacts},
+    catalog::facts::{ColumnFacts, QualifiedName, RelationFacts, StageFacts},
     rules::set::{Action, Condition, Kind, OnUnguardable, Place, Rule, TableRules},
     sql::write::Operation,
 };
@@ -46,6 +46,7 @@ pub(crate) fn relation(name: &str, columns: &[(&str, &str)]) -> RelationFacts {
         instead_rule_update: false,
         row_security: false,
         reads_system_columns: true,
+        stage: StageFacts::default(),
         parents: Vec::new(),
     }
 }

@@ -13,6 +13,7 @@
 //! stranger = "!" oid ";"                                the row went into another relation
 //! lost     = "?;"                                       what was recorded of the row before is another row's; last in the column, if at all
 //! message  = … "CG" mark "|" ( finding | stranger | lost ) …  whatever is around it, in whatever language
+//!          | … "CG" mark "|" finding "@" line …          where the rows of a COPY come from their stage
 //! ```
 //! A client can send such a text too. So only a text with this process's mark, or from the column we added, is looked at, and only rules
 //! that were compiled into that very guard are believed; anything of another shape is no verdict.
@@ -157,6 +158,15 @@ pub fn from_message(message: &[u8], mark: &str, guard: &Guard) -> Option<Verdict
         }
         Some(Verdict::Findings(vec![finding(text, guard)?]))
     })
+}
+
+/// The line of a COPY that the verdict in a message is about, if it says so.
+pub fn line(message: &[u8], mark: &str) -> Option<u64> {
+    let at = memchr::memmem::find(message, format!("CG{mark}|").as_bytes())?;
+    let text = &message[at..];
+    let text = text[memchr::memchr(b';', text)? + 1..].strip_prefix(b"@")?;
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&text[..digits]).ok()?.parse().ok()
 }
 
 fn stranger(text: &[u8]) -> Option<Verdict> {
@@ -400,6 +410,19 @@ mod tests {
         assert_eq!(from_message(b"\"CG0123456789abcdef|1|n7|t1.5;\"", MARK, &guard), None);
     }
 
+    #[test]
+    fn the_line_follows_the_finding() {
+        for (message, want) in [
+            ("integer: \"CG0123456789abcdef|3|n7|t1.5;@500\"", Some(500)),
+            ("integer: \"CG0123456789abcdef|3|n7|t1.5;\"", None),
+            ("integer: \"CG0123456789abcdef|3|n7|t1.5;@\"", None),
+            ("integer: \"CGffffffffffffffff|3|n7|t1.5;@500\"", None),
+            ("integer: \"CG0123456789abcdef|3|n7|t1.5;@99999999999999999999\"", None),
+        ] {
+            assert_eq!(line(message.as_bytes(), MARK), want, "{message}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn never_panics(text: Vec<u8>, shaped in "[0-3!|;?tnwdixTWDIFG\\-.Eea-f0-9]{0,40}") {
@@ -408,6 +431,7 @@ mod tests {
             let _ = from_message(&text, MARK, &guard);
             let _ = from_column(shaped.as_bytes(), &guard);
             let _ = from_message(format!("CG{MARK}|{shaped};").as_bytes(), MARK, &guard);
+            let _ = line(format!("CG{MARK}|{shaped};@{shaped}").as_bytes(), MARK);
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
-    catalog::facts::{RelationFacts, Resolved},
+    catalog::facts::{RelationFacts, Resolved, StageFacts},
     guard::{Channel, Guard, OldPlaces, Reason, Site, Skip, old::RETURNING_OLD},
     rules::set::{OnUnguardable, RuleSet, TableRules},
     sql::{
@@ -16,8 +16,10 @@ use crate::{
 };
 
 pub mod names;
+pub mod stage;
 
 use names::rules_for;
+use stage::{Stage, Stageable, Way};
 
 /// What is known where a text is planned.
 pub trait Surroundings {
@@ -47,6 +49,9 @@ pub trait Surroundings {
 
     /// How the text is read.
     fn lex(&self) -> LexOptions;
+
+    /// How the rows of a COPY may go through a temporary table. `None`: not here and now.
+    fn staging(&self, facts: &StageFacts) -> Option<Way>;
 }
 
 /// What running a statement does, as far as it concerns guarded tables.
@@ -56,6 +61,8 @@ pub struct StatementPlan {
     pub column: Column,
     /// The writes to guarded tables.
     pub writes: Vec<WritePlan>,
+    /// It is a COPY whose rows go through a stage.
+    pub stage: Option<Stage>,
 }
 
 /// What a guard adds to a statement's result.
@@ -111,15 +118,19 @@ pub fn plan_statement(
     edits: &mut Vec<Edit>,
 ) -> StatementPlan {
     let also_written: Vec<String> = statement.writes.iter().map(|w| w.target.name.clone()).collect();
-    let mut plan = StatementPlan { column: Column::None, writes: Vec::new() };
+    let mut plan = StatementPlan { column: Column::None, writes: Vec::new(), stage: None };
     let mut own = Vec::new();
     for (number, write) in statement.writes.iter().enumerate() {
         let others: Vec<String> =
             also_written.iter().enumerate().filter(|(n, _)| *n != number).map(|(_, name)| name.clone()).collect();
-        let Some(planned) = plan_write(around, text, number, write, &others, changed, &mut own) else { continue };
-        if planned.top && matches!(planned.fate, Fate::Guarded(_)) && write.operation != Operation::Copy {
+        let Some((planned, stage)) = plan_write(around, text, number, write, &others, changed, &mut own) else {
+            continue;
+        };
+        let copied = write.operation == Operation::Copy && stage.is_none();
+        if planned.top && matches!(planned.fate, Fate::Guarded(_)) && !copied {
             plan.column = if write.returning.is_some() { Column::Last } else { Column::Whole };
         }
+        plan.stage = plan.stage.or(stage);
         plan.writes.push(planned);
     }
     if let Some(refused) = plan.writes.iter().find(|w| matches!(w.fate, Fate::Refused(_))) {
@@ -127,6 +138,7 @@ pub fn plan_statement(
         let raise = format!("SELECT 'CG{}|'::pg_catalog.int4", refused.mark);
         own = vec![Edit { at: statement.span.start, remove: statement.span.len(), insert: raise.into_bytes() }];
         plan.column = Column::None;
+        plan.stage = None;
     }
     edits.append(&mut own);
     plan
@@ -141,7 +153,7 @@ fn plan_write(
     also_written: &[String],
     changed: bool,
     edits: &mut Vec<Edit>,
-) -> Option<WritePlan> {
+) -> Option<(WritePlan, Option<Stage>)> {
     let mark = format!("{}.{number}", around.mark());
     let perhaps = around.concerned(&write.target)?;
     let resolved = around.resolved(&write.target);
@@ -168,13 +180,15 @@ fn plan_write(
         }
         None => (Arc::clone(perhaps), Err(Reason::CatalogUnknown)),
     };
+    let mut stage = None;
     let fate = match guarded {
-        Ok((guard, mut own)) => match (skipped(&guard), &guard.expression) {
+        Ok(Guarded { guard, edits: mut own, stage: staged }) => match (skipped(&guard), &guard.expression) {
             (Some(reason), _) if table.unguardable == OnUnguardable::Reject => Fate::Refused(reason),
             (Some(reason), None) => Fate::Unguardable(reason),
             (_, None) => Fate::Untouched(guard),
             (_, Some(_)) => {
                 edits.append(&mut own);
+                stage = staged;
                 Fate::Guarded(guard)
             }
         },
@@ -182,7 +196,8 @@ fn plan_write(
         Err(reason) => Fate::Unguardable(reason),
     };
     let top = write.place == Place::Top;
-    Some(WritePlan { number, table, resolved: resolved.cloned(), operation: write.operation, mark, top, fate })
+    let plan = WritePlan { number, table, resolved: resolved.cloned(), operation: write.operation, mark, top, fate };
+    Some((plan, stage))
 }
 
 /// What is known of one write.
@@ -194,13 +209,15 @@ struct Known<'a> {
     mark: &'a str,
 }
 
+/// A guard and the way it gets into the text.
+struct Guarded {
+    guard: Arc<Guard>,
+    edits: Vec<Edit>,
+    stage: Option<Stage>,
+}
+
 /// Compiles the guard of one write and finds its place in the text.
-fn guard_write(
-    around: &impl Surroundings,
-    text: &[u8],
-    write: &Write,
-    known: &Known<'_>,
-) -> Result<(Arc<Guard>, Vec<Edit>), Reason> {
+fn guard_write(around: &impl Surroundings, text: &[u8], write: &Write, known: &Known<'_>) -> Result<Guarded, Reason> {
     if write.problem.is_some() {
         return Err(Reason::Unreadable);
     }
@@ -246,19 +263,34 @@ fn guard_write(
         observe_only: false,
         mark: known.mark,
     };
-    let guard = around.guard(known.table, known.resolved, &site)?;
-    let old_row = guard.old_row.as_ref().map(|old| match old {
-        OldRow::Alias(text) | OldRow::Condition(text) | OldRow::Assignment(text) => text,
-    });
-    if !around.utf8() && guard.expression.iter().chain(old_row).any(|text| !text.is_ascii()) {
-        return Err(Reason::ClientEncoding);
+    let fitting = |guard: Arc<Guard>| {
+        let old_row = guard.old_row.as_ref().map(|old| match old {
+            OldRow::Alias(text) | OldRow::Condition(text) | OldRow::Assignment(text) => text,
+        });
+        let ascii = guard.expression.iter().chain(old_row).all(|text| text.is_ascii());
+        if around.utf8() || ascii { Ok(guard) } else { Err(Reason::ClientEncoding) }
+    };
+    let guard = around.guard(known.table, known.resolved, &site).and_then(fitting);
+    if write.operation == Operation::Copy
+        && stage::wanted(guard.as_deref().map_err(|reason| *reason))
+        && let Some(way) = around.staging(&known.relation.stage)
+        && let Some(copy) = Stageable::of(write, known.relation, known.resolved, around.utf8())
+    {
+        let staged = Site { channel: Channel::Staged(copy.lines), ..site.clone() };
+        if let Ok(guard) = around.guard(known.table, known.resolved, &staged).and_then(fitting)
+            && let Some(expression) = &guard.expression
+        {
+            let stage = copy.stage(text, expression);
+            return Ok(Guarded { guard, edits: stage.edits(write, way), stage: Some(stage) });
+        }
     }
+    let guard = guard?;
     let columns: Vec<&str> = known.relation.columns.iter().map(|c| c.name.as_str()).collect();
     let edits = match &guard.expression {
         Some(expression) => place_guard(text, write, expression, guard.old_row.as_ref(), &columns)?,
         None => Vec::new(),
     };
-    Ok((guard, edits))
+    Ok(Guarded { guard, edits, stage: None })
 }
 
 /// Why a rule of the guard cannot judge this write, if there is one that should.

@@ -131,7 +131,18 @@ impl Exchange {
             (tag::EMPTY_QUERY_RESPONSE, Owed::Query(Some(_))) => return Ok(shown),
             (tag::COPY_IN_RESPONSE, Owed::Query(_) | Owed::Execute(_)) => {
                 self.queue.copy_in_started();
+                // The client sends its data only once: nothing is run again from here on.
+                self.batch.other();
+                if self.behind_copy.is_some() {
+                    self.waiting = false;
+                }
                 return Ok(shown);
+            }
+            // Those of the statements around a staged COPY; the client has had its own.
+            (tag::PARSE_COMPLETE | tag::BIND_COMPLETE | tag::CLOSE_COMPLETE, Owed::Execute(Some(running)))
+                if running.staged().is_some() =>
+            {
+                return Ok(Look::Drop);
             }
             (tag::COPY_OUT_RESPONSE | tag::COPY_BOTH_RESPONSE, Owed::Query(_) | Owed::Execute(_)) => return Ok(shown),
             (tag::FUNCTION_CALL_RESPONSE, Owed::FunctionCall) => return Ok(shown),
@@ -215,7 +226,9 @@ impl Exchange {
         if matches!(message[0], tag::ROW_DESCRIPTION | tag::DATA_ROW) {
             return running.row(message, &mut teller, (!hidden).then_some(to_client));
         }
-        running.complete(message, &mut teller, to_client);
+        if !running.complete(message, &mut teller, to_client) {
+            return Ok(());
+        }
         for suspect in running.again.take().iter().flat_map(|s| s.iter()) {
             // The client's own statement is fine: it was the guard that broke it.
             context.breakers.open(suspect);
@@ -223,7 +236,6 @@ impl Exchange {
             let table = suspect.metrics.name();
             tracing::error!(session = identity.session, table, "a guard broke a statement, which ran without it");
         }
-        to_client.extend_from_slice(message);
         if portal {
             self.answered();
         }
@@ -310,6 +322,11 @@ impl Exchange {
         if let Some(Entry { kind: Owed::Query(Some(running)) | Owed::Execute(Some(running)), .. }) = queue.head() {
             let mut teller = Teller { context, identity, config_hash: &rules.hash, lex: *lex, writes };
             if running.takes_notice(message, &mut teller).map_err(by(Side::Server))? {
+                return Ok(());
+            }
+            if let Some(staged) = running.staged() {
+                let fields = backend::fields(message).map_err(by(Side::Server))?;
+                backend::write_fields(to_client, tag::NOTICE_RESPONSE, &staged.fields(&fields));
                 return Ok(());
             }
         }

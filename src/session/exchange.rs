@@ -13,6 +13,7 @@ use super::{
     names::{DatabaseNames, KnownNames},
     owed::{Owed, Queue},
     pending::PendingWrites,
+    planner::Delivery,
     prepared::Shelves,
     retry::Batch,
 };
@@ -70,6 +71,10 @@ pub(super) struct Exchange {
     pub(super) transaction: Transaction,
     /// Extended-protocol messages were sent since the last `Sync`.
     pub(super) pipeline_open: bool,
+    /// How the text that is being planned comes to the server.
+    pub(super) delivery: Delivery,
+    /// What is sent behind the client's `CopyDone`, for a staged COPY in the extended protocol that takes data, or will.
+    pub(super) behind_copy: Option<Vec<u8>>,
     /// A question of ours is open; the client's next message waits for its answer.
     pub(super) waiting: bool,
     /// Until then the question about related names is not asked again.
@@ -124,6 +129,8 @@ impl Exchange {
             shelves: Shelves::default(),
             transaction: Transaction::Idle,
             pipeline_open: false,
+            delivery: Delivery::Parse,
+            behind_copy: None,
             waiting: false,
             related_pause: None,
             unanswerable: false,

@@ -12,6 +12,7 @@ use super::{
     planner::Planning,
     prepared::{Prepared, Shelf, Step, Undo},
     running::{Running, Teller},
+    staged::Staged,
 };
 use crate::{
     observe::Side,
@@ -54,19 +55,31 @@ impl Exchange {
         self.settle(at, sqlstate);
         match position {
             None if widened => write_narrowed(to_client, &fields),
-            None => to_client.extend_from_slice(message),
-            Some(position) => {
+            None if self.staged().is_none() => to_client.extend_from_slice(message),
+            position => {
+                let position = position.unwrap_or(0);
                 let text = position.to_string();
                 let fields: Vec<(u8, &[u8])> = fields
                     .iter()
                     .filter(|(kind, _)| *kind != b'P' || position > 0)
                     .map(|(kind, value)| (*kind, if *kind == b'P' { text.as_bytes() } else { *value }))
                     .collect();
-                backend::write_fields(to_client, tag::ERROR_RESPONSE, &fields);
+                match self.staged() {
+                    Some(staged) => backend::write_fields(to_client, tag::ERROR_RESPONSE, &staged.fields(&fields)),
+                    None => backend::write_fields(to_client, tag::ERROR_RESPONSE, &fields),
+                }
             }
         }
         self.drop_failed();
         Ok(())
+    }
+
+    /// The staged COPY that replies now.
+    fn staged(&mut self) -> Option<&Staged> {
+        match &self.queue.head()?.kind {
+            Owed::Query(Some(running)) | Owed::Execute(Some(running)) => running.staged(),
+            _ => None,
+        }
     }
 
     /// Writes what the client gets if the error is a verdict of a guard.
@@ -98,6 +111,10 @@ impl Exchange {
     fn client_position(&mut self, fields: &[(u8, &[u8])]) -> (At, Option<usize>) {
         let position = backend::field(fields, b'P').and_then(|p| std::str::from_utf8(p).ok()?.parse::<usize>().ok());
         let width = if self.utf8 { CharWidth::Utf8 } else { CharWidth::Single };
+        let sqlstate = backend::field(fields, b'C').unwrap_or_default();
+        if self.staged().is_some_and(|staged| staged.broke(sqlstate)) {
+            return (At::Guard, Some(0));
+        }
         let (Some(position), Some(entry)) = (position, self.queue.head()) else { return (At::Unknown, None) };
         let mapped = match &entry.kind {
             Owed::Query(Some(running)) | Owed::Execute(Some(running)) => running.position(position, width),
@@ -135,6 +152,9 @@ impl Exchange {
     fn guard_suspected(&mut self, at: At, sqlstate: &[u8]) -> bool {
         if at == At::Client || self.failed_guards().is_empty() {
             return false;
+        }
+        if self.staged().is_some_and(|staged| staged.may_be_left_out(sqlstate)) {
+            return true;
         }
         // With a RETURNING of its own the client's statement fails in the same way ("cached plan must not change result type").
         if sqlstate == b"0A000" && self.failed_body().is_some_and(|body| body.column == Column::Last) {
@@ -201,6 +221,10 @@ impl Exchange {
                 Owed::Parse(Some(step)) | Owed::Bind(Some(step)) => self.shelves.undo(step.undo),
                 Owed::Close(Some(undo)) => self.shelves.undo(*undo),
                 Owed::Execute(Some(mut running)) => {
+                    if running.staged().is_some() && self.behind_copy.take().is_some() {
+                        // A CopyDone may have waited for the server to take data.
+                        self.waiting = false;
+                    }
                     for undo in running.undone().into_iter().rev() {
                         self.shelves.undo(undo);
                     }

@@ -142,6 +142,7 @@ impl Exchange {
         match tag {
             tag::QUERY | tag::PARSE if length > self.context.message_cap => self.too_large(tag, here),
             tag::QUERY | tag::PARSE => Look::Whole,
+            tag::COPY_DONE if self.behind_copy.is_some() => Look::Whole,
             _ if self.shelves.is_empty() => Look::Forward,
             tag::BIND => match frontend::bind_names(here) {
                 Ok((portal, statement)) if self.shelves.concerns(portal, statement) => Look::Whole,
@@ -187,7 +188,11 @@ impl Exchange {
             tag::EXECUTE => Owed::Execute(None),
             tag::CLOSE => Owed::Close(None),
             tag::FUNCTION_CALL => Owed::FunctionCall,
-            tag::COPY_DONE | tag::COPY_FAIL => Owed::CopyEnd,
+            tag::COPY_DONE => Owed::CopyEnd,
+            tag::COPY_FAIL => {
+                self.behind_copy = None;
+                Owed::CopyEnd
+            }
             tag::SYNC => {
                 self.pipeline_open = false;
                 self.queue.push(Owed::Sync, false);
@@ -216,7 +221,7 @@ impl Exchange {
             self.held_up(message, to_server, to_client);
             return Sent::Yes;
         }
-        self.looked_at(message, to_server).unwrap_or_else(|malformed| {
+        self.looked_at(message, to_server, to_client).unwrap_or_else(|malformed| {
             // The server refuses it too, and goes on at the next Sync.
             tracing::debug!(session = self.identity.session, error = %malformed, "a malformed message of the client");
             self.forwarded(message[0], to_client);
@@ -226,8 +231,14 @@ impl Exchange {
     }
 
     /// Handles a message that may concern a guarded table.
-    fn looked_at(&mut self, message: &[u8], to_server: &mut Vec<u8>) -> Result<Sent, WireError> {
+    fn looked_at(
+        &mut self,
+        message: &[u8],
+        to_server: &mut Vec<u8>,
+        to_client: &mut Vec<u8>,
+    ) -> Result<Sent, WireError> {
         match message[0] {
+            tag::COPY_DONE => return Ok(self.copy_done(message, to_server, to_client)),
             tag::QUERY => {
                 let text = frontend::query_text(message)?;
                 return Ok(self.query_message(message, text, to_server));
@@ -421,6 +432,10 @@ impl Exchange {
         self.apply(&prepared.planned, &mut undo);
         let mut running = Box::new(Running::portal(&prepared, vec![undo]));
         running.again = self.second_run.clone();
+        let stage = prepared.planned.body.stage.as_deref();
+        for sql in stage.iter().flat_map(|stage| &stage.before) {
+            compose::write_statement(to_server, sql, &[]);
+        }
         let owed = Owed::Execute(Some(running));
         if prepared.planned.body.column == Column::Whole {
             if self.shelves.spend(portal) && self.transaction != Transaction::Failed {
@@ -438,8 +453,31 @@ impl Exchange {
         } else {
             self.send(message, message, owed, to_server);
         }
+        if let Some(stage) = stage {
+            let mut behind = Vec::new();
+            for sql in &stage.after {
+                compose::write_statement(&mut behind, sql, &[]);
+            }
+            match stage.stdin {
+                true => self.behind_copy = Some(behind),
+                false => to_server.append(&mut behind),
+            }
+        }
         self.batch.executes();
         Ok(())
+    }
+
+    /// The end of the data of a staged COPY: what is to be done with the rows follows. Not before the server has said that it takes data, since
+    /// else it may have failed, and be at the client's next messages already.
+    fn copy_done(&mut self, message: &[u8], to_server: &mut Vec<u8>, to_client: &mut Vec<u8>) -> Sent {
+        if self.behind_copy.is_some() && !self.queue.copying_in() {
+            self.waiting = true;
+            return Sent::Held;
+        }
+        self.forwarded(message[0], to_client);
+        to_server.extend_from_slice(message);
+        to_server.extend(self.behind_copy.take().into_iter().flatten());
+        Sent::Yes
     }
 
     /// The plan for a text, or a question to the server that must be answered first.

@@ -25,6 +25,7 @@ mod prepared;
 mod relay;
 mod retry;
 mod running;
+mod staged;
 mod startup;
 #[cfg(test)]
 mod tests;

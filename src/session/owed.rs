@@ -105,6 +105,11 @@ impl Queue {
         true
     }
 
+    /// The server takes COPY data.
+    pub(super) fn copying_in(&self) -> bool {
+        self.copying_in
+    }
+
     /// The server ignores what comes until a `Sync`.
     pub(super) fn skipping(&self) -> bool {
         self.skipping

@@ -9,7 +9,7 @@ use crate::{
     catalog::facts::Resolved,
     guard::Skip,
     observe::{Metrics, TableMetrics},
-    plan::WritePlan,
+    plan::{WritePlan, stage::Stage},
     rules::set::{Kind, RuleSet, TableRules},
     sql::{
         splice::{CharWidth, Position, Spliced},
@@ -98,11 +98,13 @@ pub(super) struct Body {
     pub(super) column: Column,
     /// The writes to guarded tables.
     pub(super) writes: Vec<Arc<PlannedWrite>>,
+    /// A COPY whose rows go through this stage.
+    pub(super) stage: Option<Arc<Stage>>,
 }
 
 impl Body {
     /// Of a statement that does not concern us.
-    pub(super) const EMPTY: Self = Self { column: Column::None, writes: Vec::new() };
+    pub(super) const EMPTY: Self = Self { column: Column::None, writes: Vec::new(), stage: None };
 
     /// A guard stands in it.
     pub(super) fn has_guard(&self) -> bool {

@@ -4,21 +4,24 @@ use std::sync::Arc;
 
 use super::{
     breaker::Suspect,
-    exchange::Exchange,
+    exchange::{Exchange, Transaction},
     names::{DatabaseNames, Inquiry, NameKey},
     plan::{Body, Column, Fate, Plan, Planned, PlannedWrite},
     prepared::{Prepared, Shelf, Undo},
 };
 use crate::{
-    catalog::facts::Resolved,
+    catalog::facts::{Resolved, StageFacts},
     guard::{Guard, Reason, Site},
-    plan::{StatementPlan, Surroundings, plan_statement},
+    plan::{
+        StatementPlan, Surroundings, plan_statement,
+        stage::{self, Way},
+    },
     rules::set::{RuleSet, TableRules},
     sql::{
         cache::{Sightings, TextCache},
         locate::locate,
         splice::{Edit, splice_at},
-        write::{LexOptions, Statement, Target, Verb},
+        write::{LexOptions, Operation, Statement, Target, Verb},
     },
 };
 
@@ -57,9 +60,16 @@ impl PlanParts {
     fn is_lasting(&self) -> bool {
         self.statements.iter().all(|statement| {
             !matches!(statement.verb, Verb::Prepare(_) | Verb::Execute { .. } | Verb::Fetch(_))
+                && statement.body.stage.is_none()
                 && statement.body.writes.iter().all(|w| {
                     let passing = [Reason::BreakerOpen, Reason::CatalogUnknown];
-                    !matches!(w.fate, Fate::Unguardable(r) | Fate::Refused(r) if passing.contains(&r))
+                    // How a COPY may be staged depends on where it stands.
+                    let judged = match &w.fate {
+                        Fate::Guarded(guard) | Fate::Untouched(guard) => Ok(&**guard),
+                        Fate::Unguardable(reason) | Fate::Refused(reason) => Err(*reason),
+                    };
+                    !judged.is_err_and(|reason| passing.contains(&reason))
+                        && !(w.operation == Operation::Copy && stage::wanted(judged))
                 })
         })
     }
@@ -71,6 +81,15 @@ impl PlanParts {
         let writes: usize = self.statements.iter().map(|s| 64 + s.body.writes.len() * 2_048).sum();
         size_of::<Self>() + edits + writes
     }
+}
+
+/// How a text comes to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// In a `Parse`.
+    Parse,
+    /// In a `Query`. `alone`: it is the only statement of its transaction.
+    Query { alone: bool },
 }
 
 /// What to do with a text.
@@ -99,6 +118,13 @@ impl Exchange {
             };
         }
         let located = locate(text, self.lex);
+        self.delivery = match &undos {
+            None => Delivery::Parse,
+            Some(_) if self.transaction == Transaction::Idle && self.queue.is_empty() && !self.pipeline_open => {
+                Delivery::Query { alone: located.statements.len() == 1 }
+            }
+            Some(_) => Delivery::Query { alone: false },
+        };
         let unknown = self.unknown_names(&located.statements);
         if may_ask && !unknown.is_empty() {
             return Planning::Ask(self.database.inquiry(&unknown));
@@ -209,9 +235,9 @@ impl Exchange {
     /// Plans the writes of one statement and adds the edits that splice their guards in.
     /// `changed`: an earlier statement of the text may have changed what names mean.
     fn plan_statement(&self, text: &[u8], statement: &Statement, changed: bool, edits: &mut Vec<Edit>) -> Body {
-        let StatementPlan { column, writes } = plan_statement(self, text, statement, changed, edits);
+        let StatementPlan { column, writes, stage } = plan_statement(self, text, statement, changed, edits);
         let series = |write| Arc::new(PlannedWrite::new(write, &self.context.metrics));
-        Body { column, writes: writes.into_iter().map(series).collect() }
+        Body { column, writes: writes.into_iter().map(series).collect(), stage: stage.map(Arc::new) }
     }
 
     fn planned(&self, text: &[u8], statement: &Statement, body: Arc<Body>) -> Planned {
@@ -234,7 +260,7 @@ impl Exchange {
             Verb::Execute { name, wrapped } => match self.shelves.statement(name.as_bytes()) {
                 Some(prepared) if *wrapped => {
                     let writes = prepared.planned.body.writes.clone();
-                    (Arc::new(Body { column: Column::None, writes }), None)
+                    (Arc::new(Body { column: Column::None, writes, stage: None }), None)
                 }
                 Some(prepared) => (Arc::clone(&prepared.planned.body), None),
                 None => (body, None),
@@ -318,5 +344,12 @@ impl Surroundings for Exchange {
 
     fn lex(&self) -> LexOptions {
         self.lex
+    }
+
+    fn staging(&self, facts: &StageFacts) -> Option<Way> {
+        // A transaction that has used a temporary table cannot be prepared, and nobody knows how this one ends.
+        let harmless = !facts.prepared_transactions || self.delivery == Delivery::Query { alone: true };
+        let way = if self.delivery == Delivery::Parse { Way::Messages } else { Way::Text };
+        (facts.temporary && harmless).then_some(way)
     }
 }

@@ -8,6 +8,7 @@ use super::{
     pending::PendingWrites,
     plan::{Body, Column, Fate, Plan, Planned, PlannedWrite},
     prepared::{Prepared, Undo},
+    staged::Staged,
 };
 use crate::{
     guard::{Finding, Guard, Reason, Skip, Verdict, Violation, verdict, violation},
@@ -45,6 +46,8 @@ pub(super) struct Running {
     what: What,
     /// The statement of the text that replies now.
     at: usize,
+    /// It is a staged COPY.
+    staged: Option<Staged>,
     /// Takes back what each statement does to the session.
     undo: Vec<Undo>,
     /// This is the second run, without these guards: it decides on their breakers.
@@ -84,7 +87,20 @@ impl Running {
 
     fn new(what: What, undo: Vec<Undo>, started: Instant) -> Self {
         let (seen, warnings) = (Vec::new(), Vec::new());
-        Self { what, at: 0, undo, again: None, started, rows: 0, seen, warnings, warned: 0 }
+        let mut running =
+            Self { what, at: 0, staged: None, undo, again: None, started, rows: 0, seen, warnings, warned: 0 };
+        running.stage();
+        running
+    }
+
+    /// Begins the stage of the current statement, if it has one.
+    fn stage(&mut self) {
+        self.staged = self.statement().and_then(|s| s.body.stage.clone()).map(Staged::new);
+    }
+
+    /// Where the current statement stands, if it is a staged COPY.
+    pub(super) fn staged(&self) -> Option<&Staged> {
+        self.staged.as_ref()
     }
 
     fn statement(&self) -> Option<&Planned> {
@@ -110,6 +126,8 @@ impl Running {
     pub(super) fn position(&self, position: usize, width: CharWidth) -> Option<Position> {
         match &self.what {
             What::Query(plan) => plan.position(position, width),
+            // Another text of ours.
+            What::Portal(_) if self.staged.as_ref().is_some_and(|s| !s.is_clients()) => Some(Position::Guard),
             What::Portal(prepared) => prepared.plan.as_ref()?.position(position, width),
         }
     }
@@ -135,6 +153,9 @@ impl Running {
         to_client: Option<&mut Vec<u8>>,
     ) -> Result<(), WireError> {
         let column = self.column();
+        if self.staged.as_ref().is_some_and(|s| !s.judges()) {
+            return Ok(());
+        }
         if message[0] == tag::ROW_DESCRIPTION {
             if let (Column::Last, Some(to_client)) = (column, to_client) {
                 backend::cut_row_description(to_client, message)?;
@@ -211,7 +232,10 @@ impl Running {
                     let mut info = compose::info("ERROR", violation::SQLSTATE_REJECTED, violation.message.clone());
                     describe(&mut info, &violation);
                     // COPY's line, as a CHECK constraint's error has it.
-                    info.where_context = backend::field(fields, b'W').map(|w| String::from_utf8_lossy(w).into_owned());
+                    info.where_context = match &self.staged {
+                        Some(staged) => Some(staged.context(verdict::line(text, &write.mark))),
+                        None => backend::field(fields, b'W').map(|w| String::from_utf8_lossy(w).into_owned()),
+                    };
                     compose::write_error(to_client, info);
                     return true;
                 }
@@ -285,14 +309,25 @@ impl Running {
         }
     }
 
-    /// `CommandComplete` (or `EmptyQueryResponse`, `PortalSuspended` of a portal): the current statement is over, or pauses.
-    pub(super) fn complete(&mut self, message: &[u8], teller: &mut Teller<'_>, to_client: &mut Vec<u8>) {
+    /// `CommandComplete` (or `EmptyQueryResponse`, `PortalSuspended` of a portal): the current statement is over, or pauses. `false`: only one of
+    /// the statements is over that stand for it.
+    pub(super) fn complete(&mut self, message: &[u8], teller: &mut Teller<'_>, to_client: &mut Vec<u8>) -> bool {
+        let staged_tag;
+        let mut command = backend::command_tag(message);
+        if let Some(staged) = &mut self.staged {
+            let Some(tag) = staged.complete(command) else { return false };
+            staged_tag = tag;
+            command = &staged_tag;
+        }
         to_client.append(&mut self.warnings);
+        match &self.staged {
+            Some(_) => backend::write_command_complete(to_client, command),
+            None => to_client.extend_from_slice(message),
+        }
         if message[0] == tag::PORTAL_SUSPENDED {
             self.rows_judged();
-            return;
+            return true;
         }
-        let command = backend::command_tag(message);
         let rows = backend::tag_rows(command);
         let elapsed = self.started.elapsed();
         let fetched = matches!(self.statement().map(|s| &s.verb), Some(Verb::Fetch(_)));
@@ -326,6 +361,7 @@ impl Running {
             _ => {}
         }
         self.next();
+        true
     }
 
     /// Counts the rows that came with a guard column, where that does not end their write.
@@ -337,6 +373,7 @@ impl Running {
 
     fn next(&mut self) {
         self.at += 1;
+        self.stage();
         self.rows = 0;
         self.seen.clear();
         self.warned = 0;

@@ -19,6 +19,7 @@ use super::{
 };
 
 mod clause;
+mod copy;
 mod head;
 mod item;
 mod verb;
@@ -550,6 +551,7 @@ fn blank_write(operation: Operation, place: Place, start: usize) -> Write {
         sub_select: false,
         returning: None,
         copy_where: None,
+        copy: None,
         end: start,
         problem: None,
     }

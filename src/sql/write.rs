@@ -167,6 +167,8 @@ pub struct Write {
     pub returning: Option<Returning>,
     /// For COPY: the text of its `WHERE` condition, if any. `WHERE` itself starts before it.
     pub copy_where: Option<Range<usize>>,
+    /// For `COPY … FROM`: what else it says.
+    pub copy: Option<CopySource>,
     /// Offset just behind its last token: where a new clause goes.
     pub end: usize,
     /// Why it could not be read to the end, if so: then nothing but the operation is certain and no guard may be placed.
@@ -178,6 +180,25 @@ impl Write {
     pub fn row_name(&self) -> String {
         super::name::quote_ident(self.alias.as_deref().unwrap_or(&self.target.name)).into_owned()
     }
+}
+
+/// What a `COPY … FROM` says about its rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CopySource {
+    /// Where its text names the relation.
+    pub relation: Range<usize>,
+    /// `FROM STDIN`: the client sends the rows.
+    pub stdin: bool,
+    /// `FORMAT csv`: a row may have several lines.
+    pub csv: bool,
+    /// The first line holds no row.
+    pub header: bool,
+    /// Rows may be left out (`ON_ERROR`).
+    pub skips: bool,
+    /// An option that looks at the relation itself (`FREEZE`, `DEFAULT`), or one that is not known.
+    pub particular: bool,
+    /// Every name in its `WHERE`, keywords included.
+    pub where_names: Vec<String>,
 }
 
 /// A `RETURNING` clause.

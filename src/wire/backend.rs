@@ -66,12 +66,12 @@ pub fn field<'a>(fields: &[(u8, &'a [u8])], kind: u8) -> Option<&'a [u8]> {
 }
 
 /// Builds an `ErrorResponse` or `NoticeResponse` (by `tag`) from fields.
-pub fn write_fields(out: &mut Vec<u8>, tag: u8, fields: &[(u8, &[u8])]) {
+pub fn write_fields(out: &mut Vec<u8>, tag: u8, fields: &[(u8, impl AsRef<[u8]>)]) {
     let start = out.len();
     out.extend_from_slice(&[tag, 0, 0, 0, 0]);
     for (kind, text) in fields {
         out.push(*kind);
-        out.extend_from_slice(text);
+        out.extend_from_slice(text.as_ref());
         out.push(0);
     }
     out.push(0);
@@ -143,6 +143,15 @@ pub fn command_tag(message: &[u8]) -> &[u8] {
     body.strip_suffix(b"\0").unwrap_or(body)
 }
 
+/// Builds a `CommandComplete` with this tag.
+pub fn write_command_complete(out: &mut Vec<u8>, command: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(&[tag::COMMAND_COMPLETE, 0, 0, 0, 0]);
+    out.extend_from_slice(command);
+    out.push(0);
+    patch_length(&mut out[start..]);
+}
+
 /// The number at the end of a command tag: rows written.
 pub fn tag_rows(tag: &[u8]) -> u64 {
     let digits = tag.rsplit(|b| *b == b' ').next().unwrap_or_default();
@@ -200,7 +209,8 @@ mod tests {
     #[test]
     fn fields_round_trip_and_do_not_run_over() {
         let mut out = Vec::new();
-        write_fields(&mut out, tag::ERROR_RESPONSE, &[(b'S', b"ERROR"), (b'C', b"23514"), (b'M', b"no\xff")]);
+        let sent: [(u8, &[u8]); 3] = [(b'S', b"ERROR"), (b'C', b"23514"), (b'M', b"no\xff")];
+        write_fields(&mut out, tag::ERROR_RESPONSE, &sent);
         let read = fields(&out).unwrap();
         assert_eq!(field(&read, b'M'), Some(&b"no\xff"[..]));
         assert_eq!(field(&read, b'D'), None);

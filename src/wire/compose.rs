@@ -5,7 +5,7 @@ use pgwire::{
     error::ErrorInfo,
     messages::{
         Message,
-        extendedquery::{Bind, Close, Execute, Flush, Parse, Sync},
+        extendedquery::{Bind, Close, Execute, Flush, Sync},
         response::{ErrorResponse, NoticeResponse},
     },
 };
@@ -28,16 +28,21 @@ pub enum Ending {
     Flush,
 }
 
-/// A question of our own in the client's session: `Parse`, `Bind`, `Execute`, `Close` of portal and statement, by a name of our own, so that the
+/// A statement of our own in the client's session: `Parse`, `Bind`, `Execute`, `Close` of portal and statement, by a name of our own, so that the
 /// client's unnamed statement and portal stay as they are. All parameters and results are text.
-pub fn write_question(out: &mut Vec<u8>, sql: &str, parameters: &[&str], ending: Ending) {
+pub fn write_statement(out: &mut Vec<u8>, sql: &[u8], parameters: &[&str]) {
     let name = Some(OWN_NAME.to_owned());
-    push(out, &Parse::new(name.clone(), sql.to_owned(), Vec::new()));
+    super::frontend::write_parse(out, OWN_NAME.as_bytes(), sql, &[0, 0]);
     let values = parameters.iter().map(|p| Some(bytes::Bytes::copy_from_slice(p.as_bytes()))).collect();
     push(out, &Bind::new(name.clone(), name.clone(), Vec::new(), values, Vec::new()));
     push(out, &Execute::new(name.clone(), 0));
     push(out, &Close::new(b'P', name.clone()));
     push(out, &Close::new(b'S', name));
+}
+
+/// A question of our own: a statement, and what makes the server answer.
+pub fn write_question(out: &mut Vec<u8>, sql: &str, parameters: &[&str], ending: Ending) {
+    write_statement(out, sql.as_bytes(), parameters);
     match ending {
         Ending::Sync => push(out, &Sync::new()),
         Ending::Flush => push(out, &Flush::new()),

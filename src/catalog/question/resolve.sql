@@ -138,6 +138,17 @@ LEFT JOIN LATERAL (
     'instead_of_trigger', COALESCE(g.instead_of, false),
     'instead_rule_insert', COALESCE(r.on_insert, false), 'instead_rule_update', COALESCE(r.on_update, false),
     'row_security', pg_catalog.row_security_active(c.oid),
+    'stage', pg_catalog.json_build_object(
+      'temporary', pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY') AND NOT EXISTS (
+        SELECT 1 FROM pg_catalog.pg_event_trigger v
+        WHERE v.evtenabled OPERATOR(pg_catalog.<>) 'D' AND v.evtevent OPERATOR(pg_catalog.<>) 'login'),
+      'prepared_transactions', pg_catalog.current_setting('max_prepared_transactions') OPERATOR(pg_catalog.<>) '0',
+      'insert_rule', COALESCE(r.any_insert, false),
+      'domains', COALESCE((
+        SELECT pg_catalog.json_agg(a.attname)
+        FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid
+        WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+          AND t.typtype OPERATOR(pg_catalog.=) 'd'), '[]')),
     'reads_system_columns', COALESCE(pg_catalog.has_column_privilege(c.oid, (-6)::smallint, 'SELECT'), false)) AS fact
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -154,8 +165,10 @@ LEFT JOIN LATERAL (
     FROM pg_catalog.pg_trigger t
     WHERE t.tgrelid OPERATOR(pg_catalog.=) ANY (w.oids) AND NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D') g
   CROSS JOIN LATERAL (
-    SELECT pg_catalog.bool_or(x.ev_type OPERATOR(pg_catalog.=) '3') AS on_insert, pg_catalog.bool_or(x.ev_type OPERATOR(pg_catalog.=) '2') AS on_update
+    SELECT pg_catalog.bool_or(x.is_instead AND x.ev_type OPERATOR(pg_catalog.=) '3') AS on_insert,
+      pg_catalog.bool_or(x.is_instead AND x.ev_type OPERATOR(pg_catalog.=) '2') AS on_update,
+      pg_catalog.bool_or(x.ev_type OPERATOR(pg_catalog.=) '3') AS any_insert
     FROM pg_catalog.pg_rewrite x
-    WHERE x.ev_class OPERATOR(pg_catalog.=) c.oid AND x.is_instead AND x.ev_enabled OPERATOR(pg_catalog.<>) 'D') r
+    WHERE x.ev_class OPERATOR(pg_catalog.=) c.oid AND x.ev_enabled OPERATOR(pg_catalog.<>) 'D') r
   WHERE c.oid OPERATOR(pg_catalog.=) q.oid AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f}'::"char"[])
 ) f ON true

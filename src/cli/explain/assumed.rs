@@ -1,7 +1,7 @@
 //! Facts on a table that nobody was asked about: everything that its rules name is there, with a type that fits.
 
 use crate::{
-    catalog::facts::{ColumnFacts, QualifiedName, RelationFacts, Resolved},
+    catalog::facts::{ColumnFacts, QualifiedName, RelationFacts, Resolved, StageFacts},
     rules::set::{Kind, Rule, TableRules},
 };
 
@@ -119,6 +119,7 @@ fn relation(name: QualifiedName, columns: Vec<ColumnFacts>) -> RelationFacts {
         instead_rule_update: false,
         row_security: false,
         reads_system_columns: true,
+        stage: StageFacts { temporary: true, ..StageFacts::default() },
         parents: Vec::new(),
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     catalog::{
-        facts::{QualifiedName, RelationFacts, Resolved},
+        facts::{QualifiedName, RelationFacts, Resolved, StageFacts},
         question::{RELATED, RESOLVE, decode_related, decode_resolved, encode_asked, encode_names},
     },
     cli::database::{AskError, connect},
@@ -20,6 +20,7 @@ use crate::{
         Surroundings,
         names::{DatabaseNames, NameKey},
         plan_statement,
+        stage::Way,
     },
     rules::set::{RuleSet, TableRules},
     sql::{
@@ -237,5 +238,10 @@ impl Surroundings for Ground {
 
     fn lex(&self) -> LexOptions {
         self.lex
+    }
+
+    /// As if the text came alone, outside of a transaction.
+    fn staging(&self, facts: &StageFacts) -> Option<Way> {
+        facts.temporary.then_some(Way::Text)
     }
 }

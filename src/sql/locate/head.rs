@@ -63,7 +63,9 @@ impl Locator<'_> {
         }
         let mut write = blank_write(Operation::Copy, Place::Top, tok.start);
         self.input.next_is(Word::Binary);
+        let start = self.input.peek().map_or(tok.end, |t| t.start);
         self.qualified_name(&mut write);
+        let relation = start..self.input.prev_end();
         if self.input.peek_char(b'(') {
             self.input.next();
             write.columns = Some(self.column_list(&mut write.problem));
@@ -75,6 +77,7 @@ impl Locator<'_> {
         if !self.input.next_is(Word::From) {
             write.problem = write.problem.or(Some("FROM or TO expected in COPY"));
         }
+        write.copy = Some(self.input.copy_source(relation));
         self.push_write(write, Phase::CopyOptions);
     }
 

@@ -35,6 +35,7 @@ fn relation(schema: &str, name: &str, columns: &[(&str, &str)]) -> RelationFacts
         instead_rule_update: false,
         row_security: false,
         reads_system_columns: false,
+        stage: crate::catalog::facts::StageFacts::default(),
         parents: Vec::new(),
     }
 }
