@@ -44,7 +44,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("synchronous_commit", "off"),
     ("full_page_writes", "off"),
     ("max_connections", "200"),
-    ("max_prepared_transactions", "20"),
     ("timezone", "UTC"),
     ("log_timezone", "UTC"),
     ("listen_addresses", "127.0.0.1"),

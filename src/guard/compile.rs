@@ -339,7 +339,10 @@ fn line(lines: Lines) -> Option<String> {
             format!("pg_catalog.sum({})", op(&op("1", "+", &format!("pg_catalog.length({row})")), "-", &without))
         }
     };
-    let at_hand = format!("pg_catalog.current_setting('{STAGED_ROW}')::pg_catalog.tid");
+    // Outside of the INSERT there is no such row, and the planner looks at the setting too.
+    let setting = format!("pg_catalog.current_setting('{STAGED_ROW}', true)");
+    let is_set = op(&format!("pg_catalog.length({setting})"), ">", "0");
+    let at_hand = format!("CASE WHEN {is_set} THEN {setting}::pg_catalog.tid END");
     Some(format!("(SELECT {each} FROM pg_temp.{STAGE} cg_s WHERE {})", op("cg_s.ctid", "<=", &at_hand)))
 }
 

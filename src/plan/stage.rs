@@ -86,7 +86,11 @@ impl<'a> Stageable<'a> {
         let same = !relation.stage.insert_rule
             && relation.stage.domains.iter().all(|column| filled(column))
             && !source.particular
-            && !source.where_names.iter().any(|name| strange(name, write, relation, &filled));
+            && !source
+                .option_names
+                .iter()
+                .chain(&source.where_names)
+                .any(|name| strange(name, write, relation, &filled));
         let columns = columns.iter().map(|column| quote_ident(column)).collect::<Vec<_>>().join(", ");
         let writable = utf8 || columns.is_ascii() && relation.name.name.is_ascii();
         (valid && same && writable).then(|| Self { source, relation, columns, lines: lines(source, resolved) })

@@ -326,7 +326,7 @@ impl Exchange {
             }
             if let Some(staged) = running.staged() {
                 let fields = backend::fields(message).map_err(by(Side::Server))?;
-                backend::write_fields(to_client, tag::NOTICE_RESPONSE, &staged.fields(&fields));
+                backend::write_fields(to_client, tag::NOTICE_RESPONSE, &staged.notice(&fields));
                 return Ok(());
             }
         }

@@ -75,6 +75,8 @@ pub(super) struct Exchange {
     pub(super) delivery: Delivery,
     /// What is sent behind the client's `CopyDone`, for a staged COPY in the extended protocol that takes data, or will.
     pub(super) behind_copy: Option<Vec<u8>>,
+    /// An error has come between a statement of ours and its `Close`: prepared statements outlive it.
+    pub(super) unclosed: bool,
     /// A question of ours is open; the client's next message waits for its answer.
     pub(super) waiting: bool,
     /// Until then the question about related names is not asked again.
@@ -131,6 +133,7 @@ impl Exchange {
             pipeline_open: false,
             delivery: Delivery::Parse,
             behind_copy: None,
+            unclosed: false,
             waiting: false,
             related_pause: None,
             unanswerable: false,

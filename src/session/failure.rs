@@ -40,6 +40,7 @@ impl Exchange {
             && !self.fatal
         {
             // Its ReadyForQuery follows; the client has nothing to do with it.
+            self.unclosed = true;
             return Ok(());
         }
         if self.translated(&fields, to_client) {
@@ -65,7 +66,7 @@ impl Exchange {
                     .map(|(kind, value)| (*kind, if *kind == b'P' { text.as_bytes() } else { *value }))
                     .collect();
                 match self.staged() {
-                    Some(staged) => backend::write_fields(to_client, tag::ERROR_RESPONSE, &staged.fields(&fields)),
+                    Some(staged) => backend::write_fields(to_client, tag::ERROR_RESPONSE, &staged.error(&fields)),
                     None => backend::write_fields(to_client, tag::ERROR_RESPONSE, &fields),
                 }
             }
@@ -221,15 +222,21 @@ impl Exchange {
                 Owed::Parse(Some(step)) | Owed::Bind(Some(step)) => self.shelves.undo(step.undo),
                 Owed::Close(Some(undo)) => self.shelves.undo(*undo),
                 Owed::Execute(Some(mut running)) => {
-                    if running.staged().is_some() && self.behind_copy.take().is_some() {
+                    if running.staged().is_some() {
+                        self.unclosed = true;
                         // A CopyDone may have waited for the server to take data.
-                        self.waiting = false;
+                        if self.behind_copy.take().is_some() {
+                            self.waiting = false;
+                        }
                     }
                     for undo in running.undone().into_iter().rev() {
                         self.shelves.undo(undo);
                     }
                 }
-                Owed::Question(_) => self.waiting = false,
+                Owed::Question(_) => {
+                    self.unclosed = true;
+                    self.waiting = false;
+                }
                 _ => {}
             }
         }

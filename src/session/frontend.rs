@@ -111,6 +111,9 @@ impl Exchange {
             if !tag::known(tag) {
                 return Err(by(Side::Client)(WireError::UnknownType(tag)));
             }
+            if extended(tag) || tag == tag::QUERY {
+                self.close_own(to_server);
+            }
             match self.look(tag, length, rest) {
                 Look::More => break,
                 Look::Forward => {
@@ -460,11 +463,18 @@ impl Exchange {
             }
             match stage.stdin {
                 true => self.behind_copy = Some(behind),
-                false => to_server.append(&mut behind),
+                false => self.send_behind(behind, to_server),
             }
         }
         self.batch.executes();
         Ok(())
+    }
+
+    /// Sends the statements behind a staged COPY. Their replies belong to its `Execute`, up to the last `CommandComplete`; two `CloseComplete`s follow.
+    fn send_behind(&mut self, mut behind: Vec<u8>, to_server: &mut Vec<u8>) {
+        to_server.append(&mut behind);
+        self.queue.push(Owed::Close(None), true);
+        self.queue.push(Owed::Close(None), true);
     }
 
     /// The end of the data of a staged COPY: what is to be done with the rows follows. Not before the server has said that it takes data, since
@@ -476,7 +486,9 @@ impl Exchange {
         }
         self.forwarded(message[0], to_client);
         to_server.extend_from_slice(message);
-        to_server.extend(self.behind_copy.take().into_iter().flatten());
+        if let Some(behind) = self.behind_copy.take() {
+            self.send_behind(behind, to_server);
+        }
         Sent::Yes
     }
 
@@ -513,6 +525,7 @@ impl Exchange {
     }
 
     pub(super) fn ask_once_more(&mut self, about: About, repeated: bool, to_server: &mut Vec<u8>) {
+        self.close_own(to_server);
         let (sql, parameter) = match &about {
             About::Related(rules) => {
                 let tables: Vec<QualifiedName> = rules.tables.iter().map(|t| t.qualified_name()).collect();
@@ -525,6 +538,15 @@ impl Exchange {
         compose::write_question(to_server, sql, &[&parameter], ending);
         self.queue.push(Owed::Question(Question::new(about, ending, repeated)), true);
         self.waiting = true;
+    }
+
+    /// Closes what an error has left of a statement of ours, as soon as the server listens again.
+    fn close_own(&mut self, to_server: &mut Vec<u8>) {
+        if self.unclosed && !self.queue.skipping() {
+            self.unclosed = false;
+            compose::write_close_own(to_server);
+            self.queue.push(Owed::Close(None), true);
+        }
     }
 
     /// The rules were replaced: texts and names are looked at anew.

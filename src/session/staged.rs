@@ -90,11 +90,15 @@ impl Staged {
         }
     }
 
-    /// The fields of an error or a notice as the client's own statement would have had them.
-    pub(super) fn fields<'m>(&self, fields: &[(u8, &'m [u8])]) -> Vec<(u8, Cow<'m, [u8]>)> {
+    /// The fields of a notice as the client's own statement would have had them.
+    pub(super) fn notice<'m>(&self, fields: &[(u8, &'m [u8])]) -> Vec<(u8, Cow<'m, [u8]>)> {
         let relation = self.stage.relation.as_bytes();
-        let mut shown: Vec<_> =
-            fields.iter().map(|(kind, value)| (*kind, replaced(value, STAGE.as_bytes(), relation))).collect();
+        fields.iter().map(|(kind, value)| (*kind, replaced(value, STAGE.as_bytes(), relation))).collect()
+    }
+
+    /// The same for an error.
+    pub(super) fn error<'m>(&self, fields: &[(u8, &'m [u8])]) -> Vec<(u8, Cow<'m, [u8]>)> {
+        let mut shown = self.notice(fields);
         let read_only = fields.contains(&(b'C', b"25006"));
         match self.step {
             Step::Create if read_only => {

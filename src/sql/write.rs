@@ -197,6 +197,8 @@ pub struct CopySource {
     pub skips: bool,
     /// An option that looks at the relation itself (`FREEZE`, `DEFAULT`), or one that is not known.
     pub particular: bool,
+    /// Names that its options have in parentheses: columns.
+    pub option_names: Vec<String>,
     /// Every name in its `WHERE`, keywords included.
     pub where_names: Vec<String>,
 }

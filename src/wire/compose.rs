@@ -57,6 +57,11 @@ fn push_raw(out: &mut Vec<u8>, tag: u8, parts: &[&[u8]]) {
     super::frame::patch_length(&mut out[start..]);
 }
 
+/// `Close` of our own prepared statement, where an error has kept the server from it.
+pub fn write_close_own(out: &mut Vec<u8>) {
+    write_close_statement(out, OWN_NAME.as_bytes());
+}
+
 /// `Close` of a prepared statement.
 pub fn write_close_statement(out: &mut Vec<u8>, name: &[u8]) {
     push_raw(out, b'C', &[b"S", name, b"\0"]);

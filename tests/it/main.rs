@@ -20,3 +20,4 @@ mod observability;
 mod oracle;
 mod refusal;
 mod scratch;
+mod staged;

@@ -9,15 +9,15 @@ use super::{Input, Tok};
 use crate::sql::{lex::Kind, name, word::Word, write::CopySource};
 
 impl Input<'_> {
-    /// Reads what follows `FROM`, and takes none of it.
-    pub(super) fn copy_source(&mut self, relation: Range<usize>) -> CopySource {
+    /// Reads what follows `FROM`, and takes none of it. `None`: nothing does.
+    pub(super) fn copy_source(&mut self, relation: Range<usize>) -> Option<CopySource> {
         self.peek();
         let mut tail = Tail { ahead: self.ahead, lexer: self.lexer, last: None };
         let mut source = CopySource { relation, ..CopySource::default() };
-        match tail.next() {
-            Some(tok) if tok.word == Word::Program => drop(tail.next()),
-            Some(tok) => source.stdin = tok.kind == Kind::Ident,
-            None => return source,
+        let tok = tail.next()?;
+        match tok.word {
+            Word::Program => drop(tail.next()?),
+            _ => source.stdin = tok.kind == Kind::Ident,
         }
         if tail.peek().is_some_and(|tok| tok.word == Word::With) {
             tail.next();
@@ -30,7 +30,7 @@ impl Input<'_> {
         while let Some(tok) = tail.next() {
             source.where_names.extend(name::value(tail.lexer.text(), tok.token()));
         }
-        source
+        Some(source)
     }
 }
 
@@ -75,6 +75,7 @@ impl Tail<'_> {
                     Kind::Char(b')') if depth == 0 => break true,
                     Kind::Char(b')') => depth -= 1,
                     Kind::Char(b',') if depth == 0 => break false,
+                    _ if depth > 0 => source.option_names.extend(name::value(self.lexer.text(), tok.token())),
                     _ => value = value.or(Some(self.value(tok))),
                 }
             };

@@ -77,7 +77,10 @@ impl Locator<'_> {
         if !self.input.next_is(Word::From) {
             write.problem = write.problem.or(Some("FROM or TO expected in COPY"));
         }
-        write.copy = Some(self.input.copy_source(relation));
+        write.copy = self.input.copy_source(relation);
+        if write.copy.is_none() {
+            write.problem = write.problem.or(Some("source expected after FROM"));
+        }
         self.push_write(write, Phase::CopyOptions);
     }
 

@@ -14,7 +14,7 @@ const BAD: &str = "INSERT INTO ex (id, created_at, started_at) VALUES (101, '202
 const GOOD: &str = "INSERT INTO ex (id, created_at, started_at) VALUES (102, '2026-03-01', '2026-03-02')";
 
 /// A role of one test; roles belong to the whole cluster.
-fn role(prefix: &str) -> String {
+pub fn role(prefix: &str) -> String {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let name = format!("{prefix}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));

@@ -23,14 +23,18 @@ fn silenced_notices() {
     let guarded = Guarded::new(&observe());
     let mut talk = guarded.login();
     talk.run("SET client_min_messages = error");
+    // The column does not need notices, and in COPY the rows go through a stage.
     assert_eq!(tags(&copy(&mut talk, "103\t2026-03-02\t2026-03-01\n")), "GCZ");
-    guarded.await_unguardable("notices_silenced", 1);
-    // The column does not need notices.
     assert_eq!(tags(&talk.query(BAD)), "CZ");
-    guarded.await_outcome("observed", 1);
+    guarded.await_outcome("observed", 2);
+    assert_eq!(
+        tags(&talk.query("WITH w AS (UPDATE ex SET completed_at = '2020-01-01' WHERE id = 1 RETURNING id) SELECT 1")),
+        "TDCZ"
+    );
+    guarded.await_unguardable("notices_silenced", 1);
     talk.run("SET client_min_messages = notice");
     assert_eq!(tags(&copy(&mut talk, "104\t2026-03-02\t2026-03-01\n")), "GCZ");
-    guarded.await_outcome("observed", 2);
+    guarded.await_outcome("observed", 3);
     assert_eq!(guarded.landed_ids(), "101 103 104");
 }
 
