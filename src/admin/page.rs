@@ -231,8 +231,10 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::MergeBefore17 => "MERGE has no RETURNING before PostgreSQL 17.",
         Reason::Unreadable => "The statement could not be read.",
         Reason::CteReturning => "No place for the guard in this WITH query.",
-        Reason::CopyTrigger => "COPY is judged before BEFORE triggers change the row.",
-        Reason::CopySubquery => "COPY allows no look at a parent table.",
+        Reason::CopyTrigger => {
+            "COPY is judged before BEFORE triggers change the row, and this one could not be staged."
+        }
+        Reason::CopySubquery => "COPY allows no look at a parent table, and this one could not be staged.",
         Reason::NoticesSilenced => "The client silences the notices that bring the verdict.",
         Reason::ColumnMissing => "The rule names a column that the table does not have.",
         Reason::ColumnType => "The rule cannot judge a column of this type.",

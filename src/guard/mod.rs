@@ -203,9 +203,9 @@ pub enum Reason {
     Unreadable,
     /// No column of the CTE's RETURNING list can carry the guard.
     CteReturning,
-    /// COPY's WHERE runs before BEFORE triggers.
+    /// COPY's WHERE runs before BEFORE triggers, and the rows cannot go through a stage.
     CopyTrigger,
-    /// The rule needs a sub-select, which COPY's WHERE does not allow.
+    /// The rule needs a sub-select, which COPY's WHERE does not allow, and the rows cannot go through a stage.
     CopySubquery,
     /// The client silences NOTICEs, the only channel here.
     NoticesSilenced,

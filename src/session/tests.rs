@@ -22,6 +22,8 @@ use crate::{
     },
 };
 
+mod staged;
+
 const RULES: &str = "
 version: 1
 tables:

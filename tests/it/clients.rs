@@ -3,11 +3,18 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, SystemTime},
 };
 
-use tokio_postgres::{NoTls, error::SqlState};
+use tokio_postgres::{NoTls, binary_copy::BinaryCopyInWriter, error::SqlState, types::Type};
 
 use crate::harness::{Guarded, cluster, guarded::REJECT};
+
+/// One more rule, which only a staged COPY can judge: everything that these clients copy goes that way.
+fn rules() -> String {
+    REJECT.to_owned()
+        + "      - name: ex_no_reuse\n        parent: {table: public.jobs, join: {job_id: id}, not_reused: {created_at: created_at}}\n"
+}
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -44,12 +51,12 @@ fn python(script: &str) -> Command {
 
 #[test]
 fn psycopg() {
-    run(&mut python("psycopg_client.py"), &Guarded::new(REJECT));
+    run(&mut python("psycopg_client.py"), &Guarded::new(&rules()));
 }
 
 #[test]
 fn asyncpg() {
-    run(&mut python("asyncpg_client.py"), &Guarded::new(REJECT));
+    run(&mut python("asyncpg_client.py"), &Guarded::new(&rules()));
 }
 
 #[test]
@@ -62,12 +69,12 @@ fn pgjdbc() {
     );
     let mut command = Command::new("java");
     command.arg("-cp").arg(jar).arg(root().join("tests/clients/JdbcClient.java"));
-    run(&mut command, &Guarded::new(REJECT));
+    run(&mut command, &Guarded::new(&rules()));
 }
 
 #[test]
 fn psql() {
-    let guarded = Guarded::new(REJECT);
+    let guarded = Guarded::new(&rules());
     let script = r"
 \set VERBOSITY verbose
 INSERT INTO ex (id, created_at, started_at) VALUES (101, '2026-03-02', '2026-03-01');
@@ -114,7 +121,7 @@ SELECT string_agg(id::text, ' ' ORDER BY id) AS landed FROM ex WHERE id > 100;
 
 #[tokio::test]
 async fn tokio_postgres() {
-    let guarded = tokio::task::spawn_blocking(|| Guarded::new(REJECT)).await.unwrap();
+    let guarded = tokio::task::spawn_blocking(|| Guarded::new(&rules())).await.unwrap();
     let mut config = tokio_postgres::Config::new();
     config.host("127.0.0.1").port(guarded.proxy.addr.port()).user("postgres").dbname(&guarded.database);
     let (mut client, connection) = config.connect(NoTls).await.unwrap();
@@ -140,6 +147,11 @@ async fn tokio_postgres() {
     let row = client.query_one("UPDATE ex SET note = 'x' WHERE id = 110 RETURNING *", &[]).await.unwrap();
     assert_eq!((row.len(), row.get::<_, i64>("id")), (7, 110));
 
+    let copied = copy(&client, &[(120, 1000), (121, 2000)]).await;
+    assert_eq!(copied.unwrap(), 2);
+    refused(copy(&client, &[(122, 1000), (123, 3000)]).await);
+    client.execute("DELETE FROM ex WHERE id IN (120, 121)", &[]).await.unwrap();
+
     // Pipelined: each has a Sync of its own.
     let execute = async |id: i64, created_at: f64| client.execute(&insert, &[&id, &created_at, &1500_f64]).await;
     let (first, second, third) = tokio::join!(execute(111, 1000.), execute(101, 2000.), execute(112, 1000.));
@@ -152,4 +164,16 @@ async fn tokio_postgres() {
     transaction.rollback().await.unwrap();
     assert_eq!(client.query_one("SELECT count(*) FROM ex WHERE id > 100", &[]).await.unwrap().get::<_, i64>(0), 3);
     tokio::task::spawn_blocking(move || assert_eq!(guarded.landed_ids(), "110 111 112")).await.unwrap();
+}
+
+/// COPY in the extended protocol.
+async fn copy(client: &tokio_postgres::Client, rows: &[(i64, u64)]) -> Result<u64, tokio_postgres::Error> {
+    let sink = client.copy_in("COPY ex (id, created_at, started_at) FROM STDIN (FORMAT binary)").await?;
+    let writer = BinaryCopyInWriter::new(sink, &[Type::INT8, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ]);
+    let mut writer = std::pin::pin!(writer);
+    for (id, created_at) in rows {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        writer.as_mut().write(&[id, &at(*created_at), &at(2000)]).await?;
+    }
+    writer.finish().await
 }

@@ -18,8 +18,12 @@ pub(super) fn why(reason: Reason) -> &'static str {
         Reason::MergeBefore17 => "MERGE has no RETURNING before PostgreSQL 17.",
         Reason::Unreadable => "The statement could not be read to its end.",
         Reason::CteReturning => "The write is inside WITH in a form that has no place for a guard.",
-        Reason::CopyTrigger => "COPY is judged before the BEFORE triggers run, so the stored row may differ.",
-        Reason::CopySubquery => "COPY allows no sub-query, so no other row can be looked at.",
+        Reason::CopyTrigger => {
+            "COPY is judged before the BEFORE triggers run, so the stored row may differ, and this one cannot go through a stage."
+        }
+        Reason::CopySubquery => {
+            "COPY allows no sub-query, so no other row can be looked at, and this one cannot go through a stage."
+        }
         Reason::NoticesSilenced => {
             "`client_min_messages` silences notices, the only channel that COPY and WITH leave for a finding."
         }
@@ -64,8 +68,9 @@ pub(super) fn what_to_do(reason: Reason) -> &'static str {
         Reason::MergeBefore17 => "Use INSERT … ON CONFLICT, or PostgreSQL 17.",
         Reason::Unreadable => "If PostgreSQL accepts it, please report it.",
         Reason::CteReturning => "Give every item of its RETURNING a name.",
-        Reason::CopyTrigger => "Use INSERT instead of COPY, or drop the trigger.",
-        Reason::CopySubquery => "COPY into a staging table, then INSERT … SELECT.",
+        Reason::CopyTrigger | Reason::CopySubquery => {
+            "Let it go through a stage: docs/LIMITS.md, COPY, lists what keeps it from that."
+        }
         Reason::NoticesSilenced => "Leave `client_min_messages` at `notice` in that session.",
         Reason::ColumnMissing | Reason::ColumnType => {
             "`chronoguard check --database URL` says which, and what it expected."

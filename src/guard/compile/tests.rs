@@ -2,7 +2,10 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::{
-    guard::testing::{condition, relation, rule, site, table},
+    guard::{
+        Lines,
+        testing::{condition, relation, rule, site, table},
+    },
     rules::set::{Duration, Kind, NearNow, Order, Parent, Plausible, Require, Span, Unit},
 };
 
@@ -109,7 +112,7 @@ fn rules() -> Vec<(&'static str, Rule)> {
 #[test]
 fn texts_are_as_recorded() {
     let mut all = String::new();
-    for channel in [Channel::Column, Channel::Notice, Channel::CopyWhere] {
+    for channel in [Channel::Column, Channel::Notice, Channel::CopyWhere, Channel::Staged(Lines::Csv)] {
         for reject in [false, true] {
             for (name, rule) in rules() {
                 let rule = if reject { rejecting(rule) } else { rule };

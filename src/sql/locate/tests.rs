@@ -286,6 +286,40 @@ fn copy() {
 }
 
 #[test]
+fn what_a_copy_says_of_its_rows() {
+    let source = |text: &str| write(text).copy.unwrap();
+    let said = |text: &str| {
+        let s = source(text);
+        (s.stdin, s.csv, s.header, s.skips, s.particular)
+    };
+    for (text, want) in [
+        ("COPY t FROM STDIN", (true, false, false, false, false)),
+        ("COPY t (a) FROM '/stdin' WITH (FORMAT csv, HEADER)", (false, true, true, false, false)),
+        ("COPY t FROM PROGRAM 'cat' (FORMAT 'csv', HEADER false, DELIMITER ')')", (false, true, false, false, false)),
+        ("COPY BINARY t FROM STDIN", (true, false, false, false, false)),
+        ("COPY t FROM STDIN (header MATCH, format text, encoding 'UTF8')", (true, false, true, false, false)),
+        ("COPY t FROM STDIN WITH CSV HEADER QUOTE 'x' FORCE NOT NULL a, b", (true, true, true, false, false)),
+        ("COPY t FROM STDIN (ON_ERROR ignore, LOG_VERBOSITY verbose)", (true, false, false, true, false)),
+        ("COPY t FROM STDIN (ON_ERROR stop)", (true, false, false, false, false)),
+        ("COPY t FROM STDIN (FREEZE)", (true, false, false, false, true)),
+        ("COPY t FROM STDIN (FREEZE off)", (true, false, false, false, false)),
+        ("COPY t FROM STDIN FREEZE", (true, false, false, false, true)),
+        ("COPY t FROM STDIN (DEFAULT 'd')", (true, false, false, false, true)),
+        ("COPY t FROM STDIN (HEADER 3)", (true, false, false, false, true)),
+        ("COPY t FROM STDIN (of_tomorrow)", (true, false, false, false, true)),
+        ("COPY t FROM STDIN (NULL 'freeze') ;", (true, false, false, false, false)),
+    ] {
+        assert_eq!(said(text), want, "{text}");
+    }
+    let text = "COPY /* c */ public.\"T\" (a) FROM STDIN (FORCE_NULL (a, \"B\")) WHERE f(C) > 1 AND \"d e\" IS NULL";
+    let s = source(text);
+    assert_eq!(&text[s.relation], "public.\"T\"");
+    assert_eq!(s.option_names, ["a", "B"]);
+    assert_eq!(s.where_names, ["f", "c", "and", "d e", "is", "null"]);
+    assert!(write("COPY t FROM").problem.is_some());
+}
+
+#[test]
 fn ends() {
     for (text, want) in [
         ("INSERT INTO t VALUES (1) -- c", "INSERT INTO t VALUES (1)"),

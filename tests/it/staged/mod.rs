@@ -89,7 +89,7 @@ fn copy(talk: &mut Talk, sql: &str, data: impl AsRef<[u8]>) -> Vec<Message> {
 
 /// It went well and said so.
 fn assert_copied(replies: &[Message], rows: u32) {
-    assert_eq!(tags(replies).replace("12n", ""), "GCZ", "{replies:?}");
+    assert!(["GCZ", "12GCZ", "12nGCZ"].contains(&tags(replies).as_str()), "{replies:?}");
     assert_eq!(replies[replies.len() - 2].command(), format!("COPY {rows}"));
 }
 

@@ -64,9 +64,9 @@ tables:
 ";
 
 const LANDED: &str = r#"
-SELECT 'r', id::text, job_id::text, "createdAt"::text, "when"::text, span::text, code, amount::text, label, tags::text, "select", n::text, ctid::text FROM "Runs"
-UNION ALL SELECT 'p', tableoid::regclass::text, id::text, job_id::text, created_at::text, ctid::text, '', '', '', '', '', '', '' FROM parts
-UNION ALL SELECT 'h', tableoid::regclass::text, id::text, job_id::text, created_at::text, ctid::text, '', '', '', '', '', '', '' FROM heirs
+SELECT 'r', id::text, job_id::text, "createdAt"::text, "when"::text, span::text, code, amount::text, label, tags::text, "select", n::text, (row_number() OVER (ORDER BY ctid))::text FROM "Runs"
+UNION ALL SELECT 'p', tableoid::regclass::text, id::text, job_id::text, created_at::text, (row_number() OVER (ORDER BY tableoid, ctid))::text, '', '', '', '', '', '', '' FROM parts
+UNION ALL SELECT 'h', tableoid::regclass::text, id::text, job_id::text, created_at::text, (row_number() OVER (ORDER BY tableoid, ctid))::text, '', '', '', '', '', '', '' FROM heirs
 UNION ALL SELECT 't', what, at::text, '', '', '', '', '', '', '', '', '', '' FROM trace
 UNION ALL SELECT 's', last_value::text, is_called::text, '', '', '', '', '', '', '', '', '', '' FROM "Runs_id_seq"
 ORDER BY 1, 13, 2, 3"#;
@@ -108,8 +108,8 @@ fn commands() -> Vec<(String, String)> {
         own(r#"COPY "Runs" (amount, label) FROM STDIN"#, "123456.789\tx\n"),
         own(r#"COPY "Runs" (tags, label) FROM STDIN"#, "{a\tx\n"),
         own(
-            r#"COPY "Runs" (job_id, n, label) FROM STDIN WHERE n > 2 AND job_id IS NOT NULL"#,
-            "1\t1\tx\n2\t2\tx\n3\t3\tx\n\\N\t9\tx\n4\t4\tx\n",
+            r#"COPY "Runs" (id, job_id, n, label) FROM STDIN WHERE n > 2 AND job_id IS NOT NULL"#,
+            "61\t1\t1\tx\n62\t2\t2\tx\n63\t3\t3\tx\n64\t\\N\t9\tx\n65\t4\t4\tx\n",
         ),
         own(r#"COPY "Runs" (id, label) FROM STDIN"#, "900\tx\n900\ty\n"),
         own(r#"COPY "Runs" (span) FROM STDIN"#, "1 day\n"),
@@ -147,25 +147,34 @@ fn every_shape() {
     let other = cluster().database();
     cluster().direct(&other).run(SCHEMA);
     let (mut talk, mut direct) = (guarded.login(), cluster().direct(&other));
-    let mut copied = 0;
+    let (mut copied, mut failed) = (0, 0);
     for how in [Simple, Extended] {
         for (sql, data) in commands() {
             let (want, got) = (how.copy(&mut direct, &sql, &data), how.copy(&mut talk, &sql, &data));
             copied += u32::from(want.iter().any(|m| m.tag == b'C'));
-            let (want, mut got) = (masked(want), masked(got));
+            let (mut want, mut got) = (masked(want), masked(got));
+            if want.iter().any(|m| m.starts_with("E ")) {
+                // Where the data are bad, no trigger has seen the rows before, and no sequence was asked for them.
+                want.retain(|m| !m.starts_with("N "));
+                got.retain(|m| !m.starts_with("N "));
+                failed += 1;
+                for talk in [&mut direct, &mut talk] {
+                    talk.run(&format!(
+                        "SELECT setval('trace_at_seq', {n}), setval('\"Runs_id_seq\"', {n})",
+                        n = 1000 * (failed + 1)
+                    ));
+                }
+            }
             // A row that the relation refuses has no line: see `ends`.
             if sql.contains("(id, label)") {
-                got = got.iter().map(|m| m.replace("\"COPY Runs\"", "\"COPY Runs, line 2\"")).collect();
+                let line = "COPY Runs, line 2: \\\"900\\ty\\\"";
+                want = want.iter().map(|m| m.replace(line, "COPY Runs")).collect();
             }
             assert_eq!(want, got, "{sql}");
             assert_eq!(direct.rows(LANDED), talk.rows(LANDED), "{sql}");
         }
     }
-    let metrics = guarded.proxy.await_metric(
-        "statements_total",
-        &[("operation", "copy"), ("outcome", "error")],
-        f64::from(2 * 8),
-    );
+    let metrics = guarded.await_outcome("error", failed);
     assert_eq!(metrics.sum("unguardable_total", &[]), 0.0, "{metrics:#?}");
     assert!(metrics.sum("violations_total", &[]) > 6.0);
     assert!(copied > 30, "{copied}");

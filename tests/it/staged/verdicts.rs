@@ -58,6 +58,41 @@ fn line_500_of_a_thousand() {
     assert_eq!(metrics.sum("rows_checked_total", &[("table", "public.ex")]), 2000.0);
 }
 
+/// Clients may send everything at once, before the server has said that it takes data.
+#[test]
+fn all_at_once() {
+    let guarded = Guarded::new(RULES);
+    let mut talk = guarded.login();
+    for how in [Simple, Extended] {
+        assert_copied(&how.copy_at_once(&mut talk, COPY, good(101..103)), 2);
+        let replies = how.copy_at_once(&mut talk, COPY, good(103..105) + &reused(105));
+        assert_reuse_refused(&replies);
+        assert_eq!(error(&replies).field('W'), "COPY ex, line 3");
+        assert_eq!(error(&how.copy_at_once(&mut talk, COPY, "x\n")).field('C'), "22P02");
+        assert_eq!(error(&how.copy_at_once(&mut talk, "COPY ex (nonsense) FROM STDIN", "x\n")).field('C'), "42703");
+        talk.run("BEGIN READ ONLY");
+        assert_eq!(error(&how.copy_at_once(&mut talk, COPY, good(103..105))).field('C'), "25006");
+        talk.run("ROLLBACK");
+        assert_nothing_left(&guarded, &mut talk);
+        assert_eq!(guarded.landed_ids(), "101 102");
+        talk.run("DELETE FROM ex WHERE id > 100");
+    }
+    // A Sync behind Execute, which the server ignores if it takes data, and answers if not; nothing of ours may run behind it.
+    let start = |sql: &str| [fe::parse("", sql), fe::bind("", "", &[]), fe::execute("", 0), fe::sync()].concat();
+    let data = || [fe::copy_data(good(101..103)), fe::copy_done(), fe::sync(), fe::query("SELECT 1")].concat();
+    talk.send(&[start(COPY), data()].concat());
+    assert_eq!(tags(&talk.ready()), "12GCZ");
+    assert_eq!(tags(&talk.ready()), "TDCZ");
+    talk.run("BEGIN READ ONLY");
+    talk.send(&[start(COPY), data()].concat());
+    assert_eq!(tags(&talk.ready()), "12EZ");
+    assert_eq!(status(&talk.ready()), 'E');
+    assert_eq!(error(&talk.ready()).field('C'), "25P02");
+    talk.run("ROLLBACK");
+    assert_usable(&mut talk);
+    assert_nothing_left(&guarded, &mut talk);
+}
+
 #[test]
 fn binary() {
     let guarded = Guarded::new(RULES);
