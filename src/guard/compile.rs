@@ -203,9 +203,6 @@ fn plan(rule: &Rule, relation: &RelationFacts, site: &Site<'_>) -> Result<Plan, 
     }
     if let Kind::Parent(parent) = &rule.kind {
         let qualified = format!("{}.{}", parent.schema, parent.table);
-        if site.channel == Channel::CopyWhere {
-            return Err(Skip::Unguardable(Reason::CopySubquery));
-        }
         if site.also_written.iter().any(|name| *name == parent.table || *name == qualified) {
             return Err(Skip::Unguardable(Reason::ParentSameStatement));
         }
@@ -275,6 +272,9 @@ fn arm(
     key: &[Shown],
 ) -> Result<(String, Vec<Slot>), Reason> {
     let judgement = kinds::judge(rule, row, old)?;
+    if judgement.lookup.is_some() && site.channel == Channel::CopyWhere {
+        return Err(Reason::CopySubquery);
+    }
     let slots = judgement.shown.iter().map(|shown| shown.slot.clone()).collect();
     let text = text(number, site, plan.action, key, &judgement);
     let outcome = outcome(site.channel, plan.action);

@@ -316,7 +316,7 @@ fn what_a_copy_says_of_its_rows() {
     assert_eq!(&text[s.relation], "public.\"T\"");
     assert_eq!(s.option_names, ["a", "B"]);
     assert_eq!(s.where_names, ["f", "c", "and", "d e", "is", "null"]);
-    assert!(write("COPY t FROM").problem.is_some());
+    assert!(one("COPY t FROM").writes[0].problem.is_some());
 }
 
 #[test]
