@@ -62,14 +62,14 @@ impl PlanParts {
             !matches!(statement.verb, Verb::Prepare(_) | Verb::Execute { .. } | Verb::Fetch(_))
                 && statement.body.stage.is_none()
                 && statement.body.writes.iter().all(|w| {
-                    let passing = [Reason::BreakerOpen, Reason::CatalogUnknown];
-                    // How a COPY may be staged depends on where it stands.
                     let judged = match &w.fate {
                         Fate::Guarded(guard) | Fate::Untouched(guard) => Ok(&**guard),
                         Fate::Unguardable(reason) | Fate::Refused(reason) => Err(*reason),
                     };
-                    !judged.is_err_and(|reason| passing.contains(&reason))
-                        && !(w.operation == Operation::Copy && stage::wanted(judged))
+                    let passing = judged.is_err_and(|r| matches!(r, Reason::BreakerOpen | Reason::CatalogUnknown));
+                    // How a COPY may be staged depends on where it stands.
+                    let elsewhere = w.operation == Operation::Copy && stage::wanted(judged);
+                    !(passing || elsewhere)
                 })
         })
     }

@@ -72,7 +72,7 @@ UNION ALL SELECT 's', last_value::text, is_called::text, '', '', '', '', '', '',
 ORDER BY 1, 13, 2, 3"#;
 
 fn masked(replies: Vec<Message>) -> Vec<String> {
-    let mut oids = OidNames::new(false);
+    let mut oids = OidNames::default();
     replies.into_iter().map(|m| without_line(&m.masked(&mut oids).to_string())).collect()
 }
 
