@@ -149,6 +149,9 @@ fn every_shape() {
     let (mut talk, mut direct) = (guarded.login(), cluster().direct(&other));
     let (mut copied, mut failed) = (0, 0);
     for how in [Simple, Extended] {
+        for talk in [&mut direct, &mut talk] {
+            talk.run("TRUNCATE \"Runs\", parts, heirs");
+        }
         for (sql, data) in commands() {
             let (want, got) = (how.copy(&mut direct, &sql, &data), how.copy(&mut talk, &sql, &data));
             copied += u32::from(want.iter().any(|m| m.tag == b'C'));
@@ -175,7 +178,9 @@ fn every_shape() {
         }
     }
     let metrics = guarded.await_outcome("error", failed);
-    assert_eq!(metrics.sum("unguardable_total", &[]), 0.0, "{metrics:#?}");
+    // Three commands leave the column of the domain out, and so keep COPY's own way: in each protocol, for two reasons.
+    assert_eq!(metrics.sum("unguardable_total", &[]), 12.0, "{metrics:#?}");
+    assert_eq!(metrics.sum("unguardable_total", &[("reason", "copy_subquery")]), 6.0, "{metrics:#?}");
     assert!(metrics.sum("violations_total", &[]) > 6.0);
     assert!(copied > 30, "{copied}");
     assert_nothing_left(&guarded, &mut talk);
