@@ -50,10 +50,15 @@ impl Backend {
 
     /// Reads up to the next `Query`; questions that the proxy asks of its own are answered with an error. `None` at the end of the connection.
     pub fn query(&mut self) -> Option<Vec<u8>> {
+        let mut failed = false;
         loop {
             match self.read()? {
                 (b'Q', text) => return Some(text),
+                // Before the first message that fails.
+                (b'C', _) if !failed => self.message(b'3', &[]),
+                (b'P', _) => failed = true,
                 (b'S', _) => {
+                    failed = false;
                     self.message(b'E', b"SERROR\0VERROR\0C0A000\0Mno catalog here\0\0");
                     self.message(b'Z', b"I");
                 }
