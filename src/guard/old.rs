@@ -133,7 +133,7 @@ impl<'a> Memory<'a> {
         needed.then(|| {
             let call = format!("pg_catalog.set_config({},'',true)", literal(&self.setting()));
             match self.site.channel {
-                Channel::Column => call,
+                Channel::Column | Channel::Staged(_) => call,
                 _ => format!("CASE WHEN {call} IS NULL THEN pg_catalog.to_regtype('') END"),
             }
         })
