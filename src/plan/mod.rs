@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::{
     catalog::facts::{RelationFacts, Resolved},
     guard::{Channel, Guard, OldPlaces, Reason, Site, Skip, old::RETURNING_OLD},
-    rules::set::{OnUnguardable, RuleSet, TableRules},
+    rules::set::{Exemption, OnUnguardable, RuleSet, TableRules},
     sql::{
         splice::{Edit, MAX_ITEMS, OldRow, old_alias, place_guard},
         write::{ItemKind, LexOptions, Operation, Place, ReturningItem, Statement, Target, Write},
@@ -23,6 +23,12 @@ use names::rules_for;
 pub trait Surroundings {
     /// The rules in force.
     fn rules(&self) -> &RuleSet;
+
+    /// The kill switch is on.
+    fn observe_only(&self) -> bool;
+
+    /// The exemptions that may be for whoever writes here; roles and names are looked at later.
+    fn exemptions(&self) -> &[Arc<Exemption>];
 
     /// The mark of this process, see [`Site::mark`].
     fn mark(&self) -> &str;
@@ -93,7 +99,7 @@ pub struct WritePlan {
 pub enum Fate {
     /// The guard stands in the text.
     Guarded(Arc<Guard>),
-    /// No rule judges this write.
+    /// No rule judges a row of this write.
     Untouched(Arc<Guard>),
     /// It goes through unjudged, counted.
     Unguardable(Reason),
@@ -171,7 +177,7 @@ fn plan_write(
     let fate = match guarded {
         Ok((guard, mut own)) => match (skipped(&guard), &guard.expression) {
             (Some(reason), _) if table.unguardable == OnUnguardable::Reject => Fate::Refused(reason),
-            (Some(reason), None) => Fate::Unguardable(reason),
+            (Some(reason), None) if guard.counted.is_empty() => Fate::Unguardable(reason),
             (_, None) => Fate::Untouched(guard),
             (_, Some(_)) => {
                 edits.append(&mut own);
@@ -230,6 +236,8 @@ fn guard_write(
         condition: !write.joined && !write.sub_select && write.condition.is_some(),
         assignment: !write.set_ends.is_empty(),
     };
+    let role = &known.resolved.role;
+    let exemptions: Vec<_> = around.exemptions().iter().filter(|e| e.matches.role(role)).cloned().collect();
     let site = Site {
         operation: write.operation,
         row: &row,
@@ -243,7 +251,9 @@ fn guard_write(
         server_version: known.resolved.server_version,
         notices: known.resolved.notices,
         also_written: known.also_written,
-        observe_only: false,
+        observe_only: around.observe_only(),
+        exemptions: &exemptions,
+        trusted: around.rules().trusted_roles.contains(role),
         mark: known.mark,
     };
     let guard = around.guard(known.table, known.resolved, &site)?;

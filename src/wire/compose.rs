@@ -38,6 +38,10 @@ pub fn write_question(out: &mut Vec<u8>, sql: &str, parameters: &[&str], ending:
     push(out, &Execute::new(name.clone(), 0));
     push(out, &Close::new(b'P', name.clone()));
     push(out, &Close::new(b'S', name));
+    write_ending(out, ending);
+}
+
+fn write_ending(out: &mut Vec<u8>, ending: Ending) {
     match ending {
         Ending::Sync => push(out, &Sync::new()),
         Ending::Flush => push(out, &Flush::new()),
@@ -50,6 +54,24 @@ fn push_raw(out: &mut Vec<u8>, tag: u8, parts: &[&[u8]]) {
     out.extend_from_slice(&[tag, 0, 0, 0, 0]);
     parts.iter().for_each(|part| out.extend_from_slice(part));
     super::frame::patch_length(&mut out[start..]);
+}
+
+/// Prepares a statement anew in the place of the one of that name: by a `Parse` with these parameter types, or by running the `PREPARE` in `text`.
+/// Either way three `CloseComplete`s answer it; `Close` of a name that does not exist is no error.
+pub fn write_preparation(out: &mut Vec<u8>, name: &[u8], text: &[u8], types: Option<&[u8]>, ending: Ending) {
+    let own = OWN_NAME.as_bytes();
+    write_close_statement(out, name);
+    if let Some(types) = types {
+        super::frontend::write_parse(out, name, text, types);
+    } else {
+        super::frontend::write_parse(out, own, text, &[0, 0]);
+        let name = Some(OWN_NAME.to_owned());
+        push(out, &Bind::new(name.clone(), name.clone(), Vec::new(), Vec::new(), Vec::new()));
+        push(out, &Execute::new(name, 0));
+    }
+    push(out, &Close::new(b'P', Some(OWN_NAME.to_owned())));
+    write_close_statement(out, own);
+    write_ending(out, ending);
 }
 
 /// `Close` of a prepared statement.
