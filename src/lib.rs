@@ -18,6 +18,7 @@ pub mod admin;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod guard;
 pub mod listener;
 pub mod observe;

@@ -12,19 +12,16 @@ use std::{
     time::Instant,
 };
 
-use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use crate::{
     admin::{self, AdminServer, AdminState},
     config::{HostPort, Settings},
+    control::{Control, Look, Trigger, Watch},
     guard::cache::GuardCache,
     listener::{self, Workers},
     observe::{LogLimits, Metrics, ViolationLog},
-    rules::{
-        diagnostic::Diagnostic,
-        load::{self, Loaded},
-    },
+    rules::diagnostic::Diagnostic,
     session::{Breakers, Context, Databases, PlanCache},
 };
 
@@ -55,6 +52,8 @@ pub struct Proxy {
     address: SocketAddr,
     admin: Option<AdminServer>,
     metrics: Arc<Metrics>,
+    control: Arc<Control>,
+    _watch: Option<Watch>,
     draining: Arc<AtomicBool>,
     stop: Option<oneshot::Sender<()>>,
     accepting: Option<JoinHandle<Option<Workers>>>,
@@ -66,10 +65,9 @@ impl Proxy {
     /// # Errors
     /// [`StartError`]; then nothing is left running.
     pub fn start(settings: &Settings) -> Result<Self, StartError> {
-        let Loaded { set, warnings, .. } = load::load(&settings.rules).map_err(StartError::Rules)?;
-        for warning in &warnings {
-            tracing::warn!(place = warning.location(), "{}", warning.message);
-        }
+        let look = Look::new(&settings.rules);
+        let metrics = Metrics::new();
+        let control = Control::start(&settings.rules, &metrics).map_err(StartError::Rules)?;
         let bind = |what, address: &HostPort, bind: fn(&HostPort) -> io::Result<std::net::TcpListener>| {
             bind(address).map_err(|source| StartError::Bind { what, address: address.clone(), source })
         };
@@ -77,10 +75,6 @@ impl Proxy {
         let admin = settings.admin.as_ref().map(|a| bind("admin server", a, admin::bind)).transpose()?;
         let address = listener.local_addr()?;
 
-        let metrics = Metrics::new();
-        metrics.rules_replaced(&set);
-        metrics.config_loaded(true);
-        let rules = Arc::new(ArcSwap::from_pointee(set));
         let limits = LogLimits { per_statement: settings.log_violations, values: settings.log_values };
         let violations = ViolationLog::new(limits);
         let draining = Arc::new(AtomicBool::new(false));
@@ -89,7 +83,8 @@ impl Proxy {
                 let state = AdminState {
                     metrics: Arc::clone(&metrics),
                     violations: Arc::clone(&violations),
-                    rules: Arc::clone(&rules),
+                    control: Arc::clone(&control),
+                    changes_from_anywhere: settings.admin_changes_from_anywhere,
                     listen: address.to_string(),
                     upstream: settings.upstream.clone(),
                     ready_timeout: settings.connect_timeout,
@@ -103,7 +98,7 @@ impl Proxy {
             upstream: settings.upstream.to_string(),
             connect_timeout: settings.connect_timeout,
             startup_timeout: settings.startup_timeout,
-            rules: Arc::clone(&rules),
+            control: Arc::clone(&control),
             metrics: Arc::clone(&metrics),
             violations,
             message_cap: settings.message_cap,
@@ -124,12 +119,22 @@ impl Proxy {
             }
             Some(workers)
         })?;
-        let proxy = Self { address, admin, metrics, draining, stop: Some(stop), accepting: Some(accepting) };
+        let rules = Arc::clone(&control.in_force().rules);
+        let watch = settings.watch_rules.map(|interval| Watch::start(&control, look, interval)).transpose()?;
+        let proxy = Self {
+            address,
+            admin,
+            metrics,
+            control,
+            _watch: watch,
+            draining,
+            stop: Some(stop),
+            accepting: Some(accepting),
+        };
         tracing::info!(addr = %proxy.address, upstream = %settings.upstream, "listening for clients");
         if let Some(admin) = proxy.admin_address() {
             tracing::info!(addr = %admin, "admin server listening");
         }
-        let rules = rules.load();
         tracing::info!(tables = rules.tables.len(), hash = rules.hash, "rules loaded");
         Ok(proxy)
     }
@@ -147,6 +152,11 @@ impl Proxy {
     /// The metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Reads the rule files again; mistakes are logged, and leave what is in force.
+    pub fn reload(&self) {
+        let _ = self.control.reload(Trigger::Signal);
     }
 
     /// Accepts no more clients, and lets sessions end by themselves for `grace`. Returns how many were cut short.

@@ -10,14 +10,19 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use crate::{
+    control::InForce,
     observe::{Recent, Snapshot, ViolationRecord},
-    rules::set::{Action, OnUnguardable, Rule, RuleSet, TableRules},
+    rules::set::{Action, Exemption, OnUnguardable, Rule, TableRules},
+    sql::write::Operation,
 };
 
 /// Answer of `/api/rules`.
 #[derive(Debug, Serialize)]
 pub(super) struct Rules {
     hash: String,
+    /// The kill switch is on: whatever the rules say, they only observe.
+    observe_only: bool,
+    exemptions: Vec<ExemptionEntry>,
     tables: Vec<Table>,
 }
 
@@ -35,7 +40,15 @@ struct Table {
 struct RuleEntry {
     name: String,
     kind: &'static str,
+    /// The strictest action of any kind of write; `actions` has each, where they differ.
     on_violation: Action,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    actions: BTreeMap<&'static str, Action>,
+    /// Share of the statements that are rejected, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ramp_percent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
     severity: Option<String>,
     description: Option<String>,
     hint: Option<String>,
@@ -45,6 +58,46 @@ struct RuleEntry {
     line: u32,
     /// Violations since the start of the process.
     violations: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ExemptionEntry {
+    rules: Vec<String>,
+    #[serde(rename = "match")]
+    matches: BTreeMap<&'static str, String>,
+    reason: String,
+    owner: Option<String>,
+    expires: String,
+    file: String,
+    line: u32,
+}
+
+impl ExemptionEntry {
+    fn new(exemption: &Exemption) -> Self {
+        let matches = &exemption.matches;
+        let client = matches.client.map(|network| format!("{}/{}", network.address, network.prefix));
+        let given = [
+            ("role", matches.role.clone()),
+            ("database", matches.database.clone()),
+            ("application_name", matches.application_name.clone()),
+            ("client", client),
+        ];
+        Self {
+            rules: exemption.rules.clone(),
+            matches: given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+            reason: exemption.reason.clone(),
+            owner: exemption.owner.clone(),
+            expires: exemption.expires.to_string(),
+            file: exemption.place.file.display().to_string(),
+            line: exemption.place.line,
+        }
+    }
+}
+
+/// The action of each kind of write.
+fn actions(rule: &Rule) -> BTreeMap<&'static str, Action> {
+    let all = [Operation::Insert, Operation::Update, Operation::Merge, Operation::Copy];
+    all.into_iter().map(|operation| (operation.as_str(), rule.on_violation.action(operation))).collect()
 }
 
 /// The label of a table.
@@ -72,7 +125,8 @@ pub(super) fn count(value: f64) -> u64 {
 }
 
 impl Rules {
-    fn new(set: &RuleSet, snapshot: &Snapshot) -> Self {
+    fn new(in_force: &InForce, snapshot: &Snapshot) -> Self {
+        let set = &in_force.rules;
         let counts = ViolationCounts::new(snapshot);
         let tables = set.tables.iter().map(|table| Table {
             table: table_label(table),
@@ -82,7 +136,12 @@ impl Rules {
             unguardable: table.unguardable,
             rules: table.rules.iter().map(|rule| RuleEntry::new(table, rule, &counts)).collect(),
         });
-        Self { hash: set.hash.clone(), tables: tables.collect() }
+        Self {
+            hash: set.hash.clone(),
+            observe_only: in_force.observe_only,
+            exemptions: set.exemptions.iter().map(|exemption| ExemptionEntry::new(exemption)).collect(),
+            tables: tables.collect(),
+        }
     }
 }
 
@@ -92,6 +151,9 @@ impl RuleEntry {
             name: rule.name.clone(),
             kind: rule.kind.as_str(),
             on_violation: rule.on_violation.strictest(),
+            actions: if rule.on_violation.is_uniform() { BTreeMap::new() } else { actions(rule) },
+            ramp_percent: rule.ramp.map(|ramp| f64::from(ramp.basis_points) / 100.0),
+            since: rule.since.map(|since| since.to_string()),
             severity: rule.severity.clone(),
             description: rule.description.clone(),
             hint: rule.hint.clone(),
@@ -107,7 +169,7 @@ impl RuleEntry {
 /// `GET /api/rules`.
 pub(super) async fn rules(State(admin): State<Admin>) -> Json<Rules> {
     let snapshot = admin.state.metrics.snapshot();
-    Json(Rules::new(&admin.state.rules.load(), &snapshot))
+    Json(Rules::new(&admin.state.control.in_force(), &snapshot))
 }
 
 /// Query of `/api/violations`.

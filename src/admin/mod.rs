@@ -8,8 +8,11 @@
 //! | `GET /api/rules` | the rules in force, with how often each was violated |
 //! | `GET /api/violations?limit=N&table=T&rule=R` | the recent violations, newest first |
 //! | `GET /` | a status page for people |
+//! | `POST /-/reload` | reads the rule files again: 200 with hash and counts, or 422 with every mistake |
+//! | `POST /-/observe`, `DELETE /-/observe` | throws the kill switch, lifts it |
 
 mod api;
+mod change;
 mod page;
 mod ready;
 
@@ -24,20 +27,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
 use axum::{
     Router,
     extract::State,
     http::{StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use tokio::sync::oneshot;
 
 use crate::{
     config::HostPort,
+    control::Control,
     observe::{Metrics, ViolationLog, metrics},
-    rules::set::RuleSet,
 };
 
 /// What the admin server tells about. Everything in it is shared with the rest of the program.
@@ -47,8 +50,10 @@ pub struct AdminState {
     pub metrics: Arc<Metrics>,
     /// The recent violations.
     pub violations: Arc<ViolationLog>,
-    /// The rules in force.
-    pub rules: Arc<ArcSwap<RuleSet>>,
+    /// What is in force.
+    pub control: Arc<Control>,
+    /// Reload and kill switch may be asked for from other hosts.
+    pub changes_from_anywhere: bool,
     /// Where clients connect, for the status page.
     pub listen: String,
     /// The PostgreSQL server that [`ready`] asks.
@@ -96,10 +101,11 @@ impl AdminServer {
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
+        let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
         let serve = async move {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             tokio::select! {
-                result = axum::serve(listener, router(state)).into_future() => result,
+                result = axum::serve(listener, service).into_future() => result,
                 _ = stopped => Ok(()),
             }
         };
@@ -142,6 +148,13 @@ fn router(state: AdminState) -> Router {
         .route("/api/rules", get(api::rules))
         .route("/api/violations", get(api::violations))
         .route("/", get(page::page))
+        .merge(
+            Router::new()
+                .route("/-/reload", post(change::reload))
+                .route("/-/observe", post(change::observe).delete(change::act))
+                .layer(middleware::from_fn(change::no_browsers))
+                .layer(middleware::from_fn_with_state(state.changes_from_anywhere, change::from_here)),
+        )
         .with_state(Admin { state, probe: Arc::new(probe) })
 }
 

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     guard::Reason,
     observe::{ColumnValue, Snapshot, ViolationRecord},
-    rules::set::{RuleSet, TableRules},
+    rules::set::{Rule, RuleSet, TableRules},
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -44,7 +44,7 @@ pub(super) async fn page(State(admin): State<Admin>) -> Response {
 
 fn render(state: &AdminState, ready: &Result<(), String>, now: Timestamp) -> String {
     let snapshot = state.metrics.snapshot();
-    let rules = state.rules.load();
+    let rules = Arc::clone(&state.control.in_force().rules);
     let recent = state.violations.recent(MOST_VIOLATIONS);
     let mut page = String::new();
     // Writing to a String cannot fail.
@@ -105,6 +105,12 @@ fn write_banners(out: &mut String, view: &View<'_>) -> fmt::Result {
     if view.snapshot.sum("kill_switch", &[]) > 0.0 {
         out.push_str("<p class=\"banner warn\"><b>Kill switch is on.</b> Every rule only observes.</p>");
     }
+    if view.snapshot.sum("config_last_reload_successful", &[]) < 1.0 {
+        out.push_str(
+            "<p class=\"banner warn\"><b>The rule files have mistakes.</b> The rules in force are those of before; \
+             chronoguard check tells every mistake.</p>",
+        );
+    }
     for ([table], open) in view.snapshot.by("breaker_open", ["table"]) {
         if open > 0.0 {
             writeln!(
@@ -127,6 +133,7 @@ fn write_tiles(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
         ("rejected", violations("reject"), "bad"),
         ("warned", violations("warn"), "warn"),
         ("observed", violations("observe"), "note"),
+        ("exempt", violations("exempt"), ""),
         ("not guardable", snapshot.sum("unguardable_total", &[]), "warn"),
     ];
     out.push_str("<ul class=\"tiles\">");
@@ -162,11 +169,12 @@ fn write_rules(out: &mut String, view: &View<'_>) -> fmt::Result {
             let action = rule.on_violation.strictest().as_str();
             writeln!(
                 out,
-                "<tr><td title=\"{place}\">{name}<td>{kind}<td><span class=\"pill {action}\">{action}</span>\
+                "<tr><td title=\"{place}\">{name}<td>{kind}<td><span class=\"pill {action}\">{action}</span>{partly}\
                  <td class=\"number\">{violations}<td>{cause}</tr>",
                 place = Text(format!("{}:{}", rule.place.file.display(), rule.place.line)),
                 name = Text(&rule.name),
                 kind = rule.kind.as_str(),
+                partly = Partly(rule),
                 violations = Grouped(counts.of(&label, &rule.name)),
             )?;
         }
@@ -246,6 +254,7 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::BreakerOpen => "The guard failed a moment ago.",
         Reason::CatalogUnknown => "The catalog could not be asked.",
         Reason::TooManyColumns => "The result would have more columns than PostgreSQL allows.",
+        Reason::RowsUnknown => "Inside WITH the server does not tell how many rows are written.",
         Reason::UpsertUnknown => "ON CONFLICT DO UPDATE: whether the row is new cannot be told here.",
         Reason::OldRow => "The row as it was before cannot be had in this statement.",
         Reason::SetConfig => "The role may not call set_config, which carries the row before the write.",
@@ -324,6 +333,25 @@ impl<T: AsRef<str>> Display for Text<T> {
             '\'' => f.write_str("&#39;"),
             c => f.write_char(c),
         })
+    }
+}
+
+/// What keeps the strictest action of a rule from being that of every write.
+struct Partly<'a>(&'a Rule);
+
+impl Display for Partly<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rule = self.0;
+        if let Some(ramp) = rule.ramp {
+            write!(f, " <small>{} %</small>", f64::from(ramp.basis_points) / 100.0)?;
+        }
+        if !rule.on_violation.is_uniform() {
+            f.write_str(" <small>some writes</small>")?;
+        }
+        if let Some(since) = rule.since {
+            write!(f, " <small>since {since}</small>")?;
+        }
+        Ok(())
     }
 }
 

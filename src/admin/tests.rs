@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     guard::{Cause, Reason},
     observe::{ColumnValue, Finding, LogLimits, SessionContext, StatementContext},
-    rules::set::{Action, Condition, Kind, OnUnguardable, Place, Rule, TableRules},
+    rules::set::{Action, Condition, Kind, OnUnguardable, Place, Rule, RuleSet, TableRules},
     sql::write::Operation,
 };
 
@@ -43,7 +43,8 @@ fn rules() -> RuleSet {
 /// A state with one rule that was violated once by a client with a hostile name, before a server at `upstream`.
 fn state(upstream: SocketAddr) -> AdminState {
     let (metrics, violations, rules) = (Metrics::new(), ViolationLog::new(LogLimits::default()), rules());
-    metrics.rules_replaced(&rules);
+    let hash = rules.hash.clone();
+    let control = Control::with(rules, &[], &metrics);
     let table = metrics.table("public.executions");
     table.violation("executions_short", Action::Reject, Cause::ClockSkew, Some(0.02));
     table.unguardable(Reason::RowSecurity);
@@ -54,21 +55,23 @@ fn state(upstream: SocketAddr) -> AdminState {
         operation: Operation::Update,
         fingerprint: "0011".into(),
         traceparent: None,
-        config_hash: rules.hash.clone(),
+        config_hash: hash,
     };
     violations.statement(context).violation(|| Finding {
         rule: "executions_short".into(),
         action: Action::Reject,
         cause: "clock_skew",
         evidence: Some("a is 20 ms before <b>".into()),
+        exemption: None,
         columns: vec![ColumnValue { column: "a".into(), old: None, new: Some("2026-01-02".into()) }],
         by_seconds: Some(0.02),
         key: vec![],
     });
     AdminState {
+        control,
         metrics,
         violations,
-        rules: Arc::new(ArcSwap::from_pointee(rules)),
+        changes_from_anywhere: false,
         listen: "127.0.0.1:6432".into(),
         upstream: HostPort { host: upstream.ip().to_string(), port: upstream.port() },
         ready_timeout: Duration::from_secs(5),

@@ -4,6 +4,7 @@ mod check;
 mod database;
 mod demo;
 mod explain;
+mod observe_all;
 mod run;
 mod schema;
 mod test;
@@ -34,6 +35,8 @@ enum Command {
     Test(test::Arguments),
     /// Print the JSON Schema of rule files, for editors
     Schema,
+    /// Kill switch: make every rule of a running chronoguard only observe
+    ObserveAll(observe_all::Arguments),
 }
 
 /// Reads argv, does what it says, and gives the process's exit code.
@@ -47,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::check(arguments),
         Command::Test(arguments) => test::test(arguments),
         Command::Schema => schema::schema(),
+        Command::ObserveAll(arguments) => observe_all::observe_all(&arguments),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -36,7 +36,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         }
         Err(error) => return Err(Error(error.to_string())),
     };
-    let name = signals.wait();
+    let name = signals.wait(|| proxy.reload());
     tracing::info!(signal = name, grace_seconds = settings.drain_grace.as_secs(), "draining: no new clients");
     let cut = proxy.drain(settings.drain_grace);
     if cut > 0 {
@@ -46,11 +46,12 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// SIGTERM and SIGINT, caught from the start, so that none is lost while everything is bound.
+/// SIGTERM, SIGINT and SIGHUP, caught from the start, so that none is lost while everything is bound.
 struct Signals {
     runtime: tokio::runtime::Runtime,
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -59,15 +60,20 @@ impl Signals {
         let _context = runtime.enter();
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
+        let hangup = signal(SignalKind::hangup())?;
         drop(_context);
-        Ok(Self { runtime, terminate, interrupt })
+        Ok(Self { runtime, terminate, interrupt, hangup })
     }
 
-    fn wait(mut self) -> &'static str {
+    /// Waits for one that ends the program; calls `reload` at each SIGHUP.
+    fn wait(mut self, reload: impl Fn()) -> &'static str {
         self.runtime.block_on(async {
-            tokio::select! {
-                _ = self.terminate.recv() => "SIGTERM",
-                _ = self.interrupt.recv() => "SIGINT",
+            loop {
+                tokio::select! {
+                    _ = self.terminate.recv() => return "SIGTERM",
+                    _ = self.interrupt.recv() => return "SIGINT",
+                    _ = self.hangup.recv() => reload(),
+                }
             }
         })
     }

@@ -18,8 +18,12 @@ pub struct Settings {
     pub upstream: HostPort,
     /// Metrics, health and status page; `None`: switched off.
     pub admin: Option<HostPort>,
+    /// Requests to the admin server that change something may come from other hosts.
+    pub admin_changes_from_anywhere: bool,
     /// Rule files and directories of rule files.
     pub rules: Vec<PathBuf>,
+    /// How often rule files are looked at for changes; `None`: never.
+    pub watch_rules: Option<Duration>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Filter directives for the log.
@@ -48,7 +52,9 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: "listen", list: false },
     Key { name: "upstream", list: false },
     Key { name: "admin", list: false },
+    Key { name: "admin_changes", list: false },
     Key { name: "rules", list: true },
+    Key { name: "watch_rules", list: false },
     Key { name: "log_format", list: false },
     Key { name: "log", list: false },
     Key { name: "log_values", list: false },
@@ -68,7 +74,9 @@ impl Default for Settings {
             listen: local(6432),
             upstream: local(5432),
             admin: Some(local(9187)),
+            admin_changes_from_anywhere: false,
             rules: vec!["rules".into()],
+            watch_rules: Some(Duration::from_secs(1)),
             log_format: LogFormat::Text,
             log: "info".into(),
             log_values: true,
@@ -115,8 +123,17 @@ impl Settings {
                     value::host_port(t, None).map(Some).map_err(|e| format!("{e}, or off"))
                 }
             }),
+            admin_changes_from_anywhere: r.one("admin_changes", default.admin_changes_from_anywhere, |t| match t {
+                "local" => Ok(false),
+                "anywhere" => Ok(true),
+                _ => Err("expected local or anywhere".into()),
+            }),
             rules: r.list("rules", default.rules, |t| {
                 if t.is_empty() { Err("expected a path".into()) } else { Ok(t.into()) }
+            }),
+            watch_rules: r.one("watch_rules", default.watch_rules, |t| match t {
+                "off" => Ok(None),
+                t => value::duration(t, ms(50), ms(3_600_000)).map(Some).map_err(|e| format!("{e}, or off")),
             }),
             log_format: r.one("log_format", default.log_format, |t| match t {
                 "text" => Ok(LogFormat::Text),

@@ -9,7 +9,11 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{Channel, Guard, Reason, Site, compile};
-use crate::{catalog::facts::Resolved, rules::set::TableRules, sql::write::Operation};
+use crate::{
+    catalog::facts::Resolved,
+    rules::set::{Exemption, TableRules},
+    sql::write::Operation,
+};
 
 /// Guards that are kept at most; then all are forgotten and made anew.
 const MOST: usize = 4_096;
@@ -31,17 +35,31 @@ struct Entry {
     /// The alias for the old row; the other places are among the flags.
     old: Option<String>,
     flags: Flags,
+    exemptions: Vec<Arc<Exemption>>,
     also_written: Vec<String>,
     mark: String,
     made: Result<Arc<Guard>, Reason>,
 }
 
-/// `conflict_target`, `reads_target`, `notices`, `observe_only`, and two places for the old row.
-type Flags = [bool; 6];
+/// `conflict_target`, `reads_target`, `notices`, `observe_only`, `trusted`, and two places for the old row.
+type Flags = [bool; 7];
 
 fn flags(site: &Site<'_>) -> Flags {
     let old = &site.old;
-    [site.conflict_target, site.reads_target, site.notices, site.observe_only, old.condition, old.assignment]
+    [
+        site.conflict_target,
+        site.reads_target,
+        site.notices,
+        site.observe_only,
+        site.trusted,
+        old.condition,
+        old.assignment,
+    ]
+}
+
+/// The same ones in the same order. Of another rule set they are others.
+pub fn same_exemptions(some: &[Arc<Exemption>], others: &[Arc<Exemption>]) -> bool {
+    some.len() == others.len() && some.iter().zip(others).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 impl Entry {
@@ -61,6 +79,7 @@ impl Entry {
             conflict_columns: site.conflict_columns.map(<[String]>::to_vec),
             old: site.old.alias.map(str::to_owned),
             flags: flags(site),
+            exemptions: site.exemptions.to_vec(),
             also_written: site.also_written.to_vec(),
             mark: site.mark.to_owned(),
             made,
@@ -78,12 +97,18 @@ impl Entry {
             && self.conflict_columns.as_deref() == site.conflict_columns
             && self.old.as_deref() == site.old.alias
             && self.flags == flags(site)
+            && same_exemptions(&self.exemptions, site.exemptions)
             && self.also_written == site.also_written
             && self.mark == site.mark
     }
 }
 
 impl GuardCache {
+    /// Forgets all: the rules are others now.
+    pub fn clear(&self) {
+        self.0.lock().clear();
+    }
+
     /// The guard of one write, as [`compile()`] makes it.
     ///
     /// # Errors
@@ -120,7 +145,8 @@ mod tests {
 
     #[test]
     fn a_guard_is_made_once_for_what_it_is_made_of() {
-        let rules = "version: 1\ntables:\n  - table: ex\n    rules:\n      - {name: r, order: [a, b]}\n";
+        let rules = "version: 1\ntables:\n  - table: ex\n    rules:\n      - {name: r, order: [a, b]}\n\
+            exemptions: [{rules: [r], match: {role: one}, reason: a, expires: 2999-01-01}]\n";
         let set = crate::rules::load::load_texts([("rules.yaml", rules)]).unwrap().set;
         let relation = testing::relation("ex", &[("a", "timestamptz"), ("b", "timestamptz")]);
         let resolved = |role: &str| {
@@ -144,6 +170,8 @@ mod tests {
             notices: true,
             also_written: &[],
             observe_only: false,
+            exemptions: &[],
+            trusted: false,
             mark: "0",
         };
         let cache = GuardCache::default();
@@ -161,6 +189,9 @@ mod tests {
             Site { old: OldPlaces { assignment: true, ..OldPlaces::default() }, ..site.clone() },
             Site { operation: Operation::Insert, ..site.clone() },
             Site { also_written: &columns, ..site.clone() },
+            Site { observe_only: true, ..site.clone() },
+            Site { exemptions: &set.exemptions, ..site.clone() },
+            Site { trusted: true, ..site.clone() },
         ] {
             let made = cache.compile(&set.tables[0], &one, &different).unwrap();
             assert!(!Arc::ptr_eq(&first, &made), "{different:?}");

@@ -8,8 +8,9 @@
 //! Kept short: a text that is parsed anew for each statement costs the server 20–40 µs more.
 
 use super::{
-    Channel, Context, Guard, Lines, Reason, STAGE, STAGED_ROW, Site, Skip, Slot, Source, cause, condition, kinds,
-    kinds::Judgement,
+    Channel, Context, Decision, Guard, Lines, Reason, STAGE, STAGED_ROW, Site, Skip, Slot, Source, cause, condition,
+    kinds,
+    kinds::{Judgement, Lookup},
     old::{Memory, Old},
     row::{Row, Shown},
     sql::{Pieces, concat, op},
@@ -33,7 +34,12 @@ const PADDING: &str = "................................................";
 /// The write as a whole cannot be guarded, and why: no rule that concerns it can judge it, or not every one and the table has
 /// `unguardable: reject`. Otherwise what concerns one rule only is in [`Guard::skipped`].
 pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) -> Result<Guard, Reason> {
-    admit(table, relation, site)?;
+    if table.rules.iter().all(|rule| matches!(rule.kind, Kind::AffectsRows(_))) {
+        // Nothing is spliced. Under an INSTEAD rule the server does not tell what was written.
+        instead_rule(relation, site)?;
+    } else {
+        admit(table, relation, site)?;
+    }
     let copy = site.channel == Channel::CopyWhere;
     let row = Row { relation, name: site.row, source: Source::Row, inline_generated: copy };
     let key = key(&row);
@@ -42,6 +48,8 @@ pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) ->
         expression: None,
         old_row: None,
         judged: Vec::new(),
+        decisions: Vec::new(),
+        counted: Vec::new(),
         skipped: Vec::new(),
         key: key.iter().map(|shown| shown.slot.column.clone()).collect(),
         slots: Vec::new(),
@@ -50,6 +58,14 @@ pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) ->
     // Those with memory stand apart: they judge only where what is remembered is of this row.
     let (mut arms, mut remembering) = (Vec::new(), Vec::new());
     for (number, rule) in table.rules.iter().enumerate() {
+        if let Kind::AffectsRows(rows) = &rule.kind {
+            match (rows.operations.contains(&site.operation), site.channel) {
+                (false, _) => {}
+                (true, Channel::Notice) => guard.skipped.push((number, Skip::Unguardable(Reason::RowsUnknown))),
+                (true, _) => guard.counted.push((number, Decision::new(rule, site))),
+            }
+            continue;
+        }
         if hides(relation, table, rule) {
             guard.skipped.push((number, Skip::Unguardable(Reason::View)));
             continue;
@@ -65,7 +81,8 @@ pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) ->
         match old.and_then(|old| arm(number, rule, &row, old.as_ref(), site, &plan, &key)) {
             Ok((sql, slots)) => {
                 if rule.kind.has_memory() { &mut remembering } else { &mut arms }.push(sql);
-                guard.judged.push((number, plan.action));
+                guard.judged.push((number, plan.decision.strictest()));
+                guard.decisions.push(plan.decision);
                 guard.slots.push(slots);
                 guard.skipped.extend(plan.note.map(|reason| (number, Skip::Unguardable(reason))));
             }
@@ -74,7 +91,7 @@ pub fn compile(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) ->
     }
     // A rule that cannot judge does not stop the others, unless the table wants all of them or nothing.
     arms.extend(remembered(&remembering, &memory, site));
-    if arms.is_empty() || table.unguardable == OnUnguardable::Reject {
+    if arms.is_empty() && guard.counted.is_empty() || table.unguardable == OnUnguardable::Reject {
         let unguardable = guard.skipped.iter().find_map(|(_, skip)| match skip {
             Skip::Unguardable(reason) => Some(*reason),
             Skip::Untouched => None,
@@ -147,6 +164,18 @@ fn admit(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) -> Resul
     if relation.foreign_descendant {
         return Err(Reason::ForeignTable);
     }
+    instead_rule(relation, site)?;
+    if site.operation == Operation::Merge && site.server_version < 170_000 {
+        return Err(Reason::MergeBefore17);
+    }
+    if relation.row_security && !(site.reads_target || site.conflict_target && site.operation == Operation::Insert) {
+        return Err(Reason::RowSecurity);
+    }
+    Ok(())
+}
+
+/// Refuses writes that an INSTEAD rule makes something else of.
+fn instead_rule(relation: &RelationFacts, site: &Site<'_>) -> Result<(), Reason> {
     let (inserts, updates) = match site.operation {
         Operation::Insert => (true, site.conflict_columns.is_some()),
         Operation::Update => (false, true),
@@ -157,18 +186,13 @@ fn admit(table: &TableRules, relation: &RelationFacts, site: &Site<'_>) -> Resul
     if inserts && relation.instead_rule_insert || updates && relation.instead_rule_update {
         return Err(Reason::InsteadRule);
     }
-    if site.operation == Operation::Merge && site.server_version < 170_000 {
-        return Err(Reason::MergeBefore17);
-    }
-    if relation.row_security && !(site.reads_target || site.conflict_target && site.operation == Operation::Insert) {
-        return Err(Reason::RowSecurity);
-    }
     Ok(())
 }
 
 /// How one rule judges one write.
 struct Plan {
-    action: Action,
+    /// What a violation leads to.
+    decision: Decision,
     /// The rule judges more mildly than its file says.
     note: Option<Reason>,
     /// SQL that is true for rows to be judged: an untouched row that was bad before stays editable.
@@ -176,29 +200,19 @@ struct Plan {
 }
 
 fn plan(rule: &Rule, relation: &RelationFacts, site: &Site<'_>) -> Result<Plan, Skip> {
-    let mut plan = Plan {
-        action: if site.observe_only { Action::Observe } else { rule.on_violation.action(site.operation) },
-        note: None,
-        only: None,
-    };
+    let mut plan = Plan { decision: Decision::new(rule, site), note: None, only: None };
     match touch(rule, relation, site) {
         Touch::Every => {}
         Touch::None => return Err(Skip::Untouched),
         Touch::Inserted => match inserted(relation, site) {
             Some(sql) => plan.only = Some(sql),
             // The row may be an old one that the client did not spoil.
-            None if plan.action == Action::Reject => {
-                plan.action = Action::Observe;
-                plan.note = Some(Reason::UpsertUnknown);
-            }
-            None => {}
+            None => plan.note = plan.decision.soften().then_some(Reason::UpsertUnknown),
         },
     }
     if site.channel == Channel::CopyWhere && relation.before_insert_trigger {
         // What the trigger makes of the row is not seen: it may repair what is bad, and spoil what is good.
-        if plan.action == Action::Reject {
-            plan.action = Action::Observe;
-        }
+        plan.decision.soften();
         plan.note = Some(Reason::CopyTrigger);
     }
     if let Kind::Parent(parent) = &rule.kind {
@@ -207,8 +221,11 @@ fn plan(rule: &Rule, relation: &RelationFacts, site: &Site<'_>) -> Result<Plan, 
             return Err(Skip::Unguardable(Reason::ParentSameStatement));
         }
     }
-    if !site.channel.is_column() && !site.notices && plan.action != Action::Reject {
-        return Err(Skip::Unguardable(Reason::NoticesSilenced));
+    if !site.channel.is_column() && !site.notices && plan.decision.may_pass() {
+        if plan.decision.strictest() != Action::Reject {
+            return Err(Skip::Unguardable(Reason::NoticesSilenced));
+        }
+        plan.note = Some(Reason::NoticesSilenced);
     }
     Ok(plan)
 }
@@ -276,21 +293,24 @@ fn arm(
         return Err(Reason::CopySubquery);
     }
     let slots = judgement.shown.iter().map(|shown| shown.slot.clone()).collect();
-    let text = text(number, site, plan.action, key, &judgement);
-    let outcome = outcome(site.channel, plan.action);
-    let mut sql = match &judgement.lookup {
-        None => format!("CASE WHEN {} THEN {} END", judgement.violated, outcome(text)),
-        Some(lookup) => outcome(match &lookup.lock {
-            None => {
-                format!("(SELECT {text} FROM {} WHERE {} AND ({}) LIMIT 1)", lookup.from, lookup.on, judgement.violated)
+    let mut sql = plan.decision.sql(number, |label, action| {
+        let text = text(label, site, action, key, &judgement);
+        let found = match &judgement.lookup {
+            None => text,
+            Some(Lookup { from, on, lock: None }) => {
+                format!("(SELECT {text} FROM {from} WHERE {on} AND ({}) LIMIT 1)", judgement.violated)
             }
             // Locked first, then judged, so that the newest version is what is looked at.
-            Some(lock) => format!(
-                "(SELECT pg_catalog.max(cg_v) FROM (SELECT CASE WHEN {} THEN {text} END AS cg_v FROM {} WHERE {} {lock}) cg_q)",
-                judgement.violated, lookup.from, lookup.on
+            Some(Lookup { from, on, lock: Some(lock) }) => format!(
+                "(SELECT pg_catalog.max(cg_v) FROM (SELECT CASE WHEN {} THEN {text} END AS cg_v FROM {from} WHERE {on} {lock}) cg_q)",
+                judgement.violated
             ),
-        }),
-    };
+        };
+        outcome(site.channel, action, plan.decision.varies(), &found)
+    });
+    if judgement.lookup.is_none() {
+        sql = format!("CASE WHEN {} THEN {sql} END", judgement.violated);
+    }
     if let Some(when) = &rule.when {
         sql = format!("CASE WHEN {} THEN {sql} END", condition::over(when, row)?);
     }
@@ -301,7 +321,7 @@ fn arm(
 }
 
 /// The finding's text, NULL for no finding; see [`super::verdict`] for its grammar.
-fn text(number: usize, site: &Site<'_>, action: Action, key: &[Shown], judgement: &Judgement) -> String {
+fn text(label: &str, site: &Site<'_>, action: Action, key: &[Shown], judgement: &Judgement) -> String {
     let mut pieces = Pieces::default();
     let noticed = !site.channel.is_column() && action != Action::Reject;
     if noticed {
@@ -310,7 +330,7 @@ fn text(number: usize, site: &Site<'_>, action: Action, key: &[Shown], judgement
     if noticed || action == Action::Reject {
         pieces.constant(&format!("CG{}|", site.mark));
     }
-    pieces.constant(&number.to_string());
+    pieces.constant(label);
     for shown in key.iter().chain(&judgement.shown) {
         pieces.constant("|");
         pieces.extend(&shown.pieces);
@@ -346,12 +366,16 @@ fn line(lines: Lines) -> Option<String> {
     Some(format!("(SELECT {each} FROM pg_temp.{STAGE} cg_s WHERE {})", op("cg_s.ctid", "<=", &at_hand)))
 }
 
-/// What happens with a finding's text (NULL: nothing). In the two notice channels every arm has the type `regtype`.
-fn outcome(channel: Channel, action: Action) -> impl Fn(String) -> String {
-    move |text| match (channel.is_column(), action) {
-        (true, Action::Reject) => format!("pg_catalog.int4in(pg_catalog.textout({text}))"),
+/// What happens with a finding's text (NULL: nothing). In the two notice channels every arm has the type `regtype`; in the column one that raises is an
+/// integer, unless it stands among others that `vary`.
+fn outcome(channel: Channel, action: Action, vary: bool, text: &str) -> String {
+    match (channel.is_column(), action) {
+        (true, Action::Reject) => {
+            let cast = if vary { "::pg_catalog.text" } else { "" };
+            format!("pg_catalog.int4in(pg_catalog.textout({text})){cast}")
+        }
         (false, Action::Reject) => format!("pg_catalog.int4in(pg_catalog.textout({text}))::pg_catalog.regtype"),
-        (true, _) => text,
+        (true, _) => text.to_owned(),
         (false, _) => format!("pg_catalog.to_regtype({text})"),
     }
 }

@@ -18,6 +18,7 @@ mod carry;
 pub mod cause;
 pub mod compile;
 mod condition;
+mod decision;
 mod kinds;
 pub mod old;
 mod row;
@@ -31,14 +32,17 @@ pub mod violation;
 pub use self::{
     cause::Cause,
     compile::{compile, violated},
+    decision::{Decided, Decision},
     old::OldPlaces,
     verdict::{Finding, Value, Verdict},
     violation::Violation,
 };
 
+use std::sync::Arc;
+
 use crate::{
     catalog::facts::QualifiedName,
-    rules::set::Action,
+    rules::set::{Action, Exemption},
     sql::{splice::OldRow, write::Operation},
 };
 
@@ -110,6 +114,10 @@ pub struct Site<'a> {
     pub also_written: &'a [String],
     /// Every rule as observe (kill switch).
     pub observe_only: bool,
+    /// The exemptions that are for this session and role; whether for the name that the client goes by is for the guard to see.
+    pub exemptions: &'a [Arc<Exemption>],
+    /// The role's `application_name` is believed.
+    pub trusted: bool,
     /// The random mark of this process: 16 hexadecimal digits. Where one text has several guarded writes, a suffix such as `.1`
     /// tells their findings apart. ASCII letters, digits, `.` and `-` only.
     pub mark: &'a str,
@@ -123,8 +131,12 @@ pub struct Guard {
     pub expression: Option<String>,
     /// What must stand in the text beside it, for rules that need the row before.
     pub old_row: Option<OldRow>,
-    /// Numbers (indices in `TableRules::rules`) of the rules compiled into it, with the action each has here.
+    /// Numbers (indices in `TableRules::rules`) of the rules compiled into it, with the strictest action that each has here.
     pub judged: Vec<(usize, Action)>,
+    /// For each entry of `judged`: what a violation leads to.
+    pub decisions: Vec<Decision>,
+    /// The rules that are judged by how many rows the statement wrote, once it is over: no SQL of them is in the guard.
+    pub counted: Vec<(usize, Decision)>,
     /// Rules not judged in this write, and why. A rule that is judged, but more mildly than its file says, is in both lists.
     pub skipped: Vec<(usize, Skip)>,
     /// Names of the key columns that every finding begins with. Empty: the role cannot read the key, or there is none.
@@ -235,6 +247,8 @@ pub enum Reason {
     OldRow,
     /// The role may not call `set_config`, which carries the row before the write.
     SetConfig,
+    /// Inside `WITH` and the like: the server does not tell how many rows it wrote.
+    RowsUnknown,
 }
 
 impl Reason {
@@ -265,6 +279,7 @@ impl Reason {
         Self::UpsertUnknown,
         Self::OldRow,
         Self::SetConfig,
+        Self::RowsUnknown,
     ];
 
     /// The metric label.
@@ -295,6 +310,7 @@ impl Reason {
             Self::UpsertUnknown => "upsert_unknown",
             Self::OldRow => "old_row",
             Self::SetConfig => "set_config",
+            Self::RowsUnknown => "rows_unknown",
         }
     }
 }

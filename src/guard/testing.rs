@@ -101,6 +101,8 @@ pub(super) fn site(row: &str) -> Site<'_> {
         notices: true,
         also_written: &[],
         observe_only: false,
+        exemptions: &[],
+        trusted: false,
         mark: "0123456789abcdef",
     }
 }
@@ -110,6 +112,8 @@ pub(super) fn guard() -> Guard {
         expression: None,
         old_row: None,
         judged: Vec::new(),
+        decisions: Vec::new(),
+        counted: Vec::new(),
         skipped: Vec::new(),
         key: Vec::new(),
         slots: Vec::new(),

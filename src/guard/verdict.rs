@@ -3,7 +3,7 @@
 //! ```text
 //! verdict  = "" | findings | stranger | lost
 //! findings = finding { finding }                        the column holds one for each rule violated; an error or a notice holds one
-//! finding  = rule { "|" value } ";"                     rule: its number; values: the key columns, then the rule's slots
+//! finding  = rule [ done ] { "|" value } ";"            rule: its number; done: where it varies, see [`super::decision`]; values: the key columns, then the rule's slots
 //! value    = ""                                         NULL
 //!          | "t" seconds | "w" seconds | "d" seconds    timestamptz, timestamp, date: since the epoch, or Infinity, -Infinity
 //!          | "i" seconds                                interval
@@ -18,11 +18,13 @@
 //! A client can send such a text too. So only a text with this process's mark, or from the column we added, is looked at, and only rules
 //! that were compiled into that very guard are believed; anything of another shape is no verdict.
 
+use std::sync::Arc;
+
 use super::{
     Guard, Slot,
     time::{Moment, Style},
 };
-use crate::rules::set::{Action, Unit};
+use crate::rules::set::{Action, Exemption, Unit};
 
 /// No guard writes more findings than rules; a longer text is not ours.
 const MOST_FINDINGS: usize = 4_096;
@@ -45,8 +47,10 @@ pub enum Verdict {
 pub struct Finding {
     /// Index in `TableRules::rules`.
     pub rule: usize,
-    /// What the rule does in this write.
+    /// What was done.
     pub action: Action,
+    /// [`Action::Exempt`]: by which exemption.
+    pub exemption: Option<Arc<Exemption>>,
     /// Key columns and their values; empty if not known.
     pub key: Vec<(String, Value)>,
     /// The values the rule looked at.
@@ -177,9 +181,11 @@ fn stranger(text: &[u8]) -> Option<Verdict> {
 fn finding(text: &[u8], guard: &Guard) -> Option<Finding> {
     let text = std::str::from_utf8(text).ok().filter(|text| text.is_ascii())?;
     let mut parts = text.split('|');
-    let rule: usize = number(parts.next()?)?;
+    let label = parts.next()?;
+    let (rule, done) = label.split_at(label.find(|c: char| !c.is_ascii_digit()).unwrap_or(label.len()));
+    let rule = number(rule)?;
     let index = guard.judged.iter().position(|(judged, _)| *judged == rule)?;
-    let (action, slots) = (guard.judged[index].1, guard.slots.get(index)?);
+    let (decided, slots) = (guard.decisions.get(index)?.read(done)?, guard.slots.get(index)?);
     let values = parts.map(value).collect::<Option<Vec<_>>>()?;
     if values.len() != guard.key.len() + slots.len() {
         return None;
@@ -187,11 +193,11 @@ fn finding(text: &[u8], guard: &Guard) -> Option<Finding> {
     let mut values = values.into_iter();
     let key = guard.key.iter().cloned().zip(values.by_ref().take(guard.key.len())).collect();
     let values = slots.iter().cloned().zip(values).collect();
-    Some(Finding { rule, action, key, values })
+    Some(Finding { rule, action: decided.action, exemption: decided.exemption.cloned(), key, values })
 }
 
 /// As the compiler writes it: digits only.
-fn number(text: &str) -> Option<usize> {
+pub(super) fn number(text: &str) -> Option<usize> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
@@ -282,7 +288,7 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::{Source, testing};
+    use crate::guard::{Decision, Source, testing};
 
     const MARK: &str = "0123456789abcdef";
 
@@ -290,6 +296,7 @@ mod tests {
         let slot = |column: &str| Slot { source: Source::Row, column: column.to_owned() };
         let mut guard = testing::guard();
         guard.judged = vec![(0, Action::Observe), (3, Action::Reject)];
+        guard.decisions = guard.judged.iter().map(|(_, action)| Decision::always(*action)).collect();
         guard.slots = vec![vec![slot("a"), slot("b")], vec![slot("c")]];
         guard.key = vec!["id".to_owned()];
         guard
@@ -335,6 +342,9 @@ mod tests {
             "0|n\"|t1|t1;",
             "0|n7|t1|n\u{e9};",
             "99999999999999999999|n7|t1;",
+            "0o|n7|t1|t1;",
+            "3r|n7|t1;",
+            "0e0|n7|t1|t1;",
         ] {
             assert_eq!(from_column(text.as_bytes(), &guard), None, "{text}");
         }

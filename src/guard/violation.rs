@@ -1,14 +1,16 @@
 //! A finding in the words of the contract: what the client, the log and the metrics are told.
 
+use std::sync::Arc;
+
 use super::{
-    Cause, Finding, Guard, Slot, Source, Value,
+    Cause, Context, Decided, Finding, Guard, Slot, Source, Value,
     assess::{Case, Fault, Offence},
     cause::{self, Evidence},
     time::{Length, Moment, Style},
 };
 use crate::{
     catalog::facts::QualifiedName,
-    rules::set::{Action, Kind, Rule, Span, TableRules, Transitions},
+    rules::set::{Action, Exemption, Kind, Rule, Span, TableRules, Transitions},
     sql::write::Operation,
 };
 
@@ -22,8 +24,10 @@ pub const SQLSTATE_WARNED: &str = "01000";
 pub struct Violation {
     /// The rule's name; field `n` (constraint) of the error.
     pub rule: String,
-    /// What it leads to in this write.
+    /// What was done.
     pub action: Action,
+    /// [`Action::Exempt`]: by which exemption.
+    pub exemption: Option<Arc<Exemption>>,
     /// Kind of the write.
     pub operation: Operation,
     /// The relation written; fields `s` and `t` of the error.
@@ -64,6 +68,7 @@ impl Violation {
         Some(Self {
             rule: rule.name.clone(),
             action: finding.action,
+            exemption: finding.exemption.clone(),
             operation: context.operation,
             relation: context.relation.clone(),
             column: offence.column.clone(),
@@ -87,6 +92,43 @@ impl Violation {
 fn values(finding: &Finding, old: bool, name: fn(&Slot) -> String) -> Vec<(String, String)> {
     let wanted = finding.values.iter().filter(|(slot, _)| (slot.source == Source::Old) == old);
     wanted.map(|(slot, value)| (name(slot), value.display())).collect()
+}
+
+impl Violation {
+    /// Of a statement that wrote `rows` rows, which is less than the rule's `min`.
+    pub fn too_few_rows(rule: &Rule, min: u64, rows: u64, decided: Decided<'_>, context: &Context) -> Self {
+        let (verb, table) = (context.operation.verb(), &context.relation.name);
+        let plural = |n: u64| if n == 1 { "row" } else { "rows" };
+        let unmet = match context.operation {
+            Operation::Update | Operation::Merge => "The row may not be there yet, or no longer match the condition",
+            Operation::Insert | Operation::Copy => "The rows may be there already, or be filtered out",
+        };
+        Self {
+            rule: rule.name.clone(),
+            action: decided.action,
+            exemption: decided.exemption.cloned(),
+            operation: context.operation,
+            relation: context.relation.clone(),
+            column: None,
+            cause: Cause::Other,
+            evidence: None,
+            by_seconds: None,
+            message: format!("{verb} of relation \"{table}\" violates timestamp rule \"{}\"", rule.name),
+            detail: format!(
+                "It wrote {rows} {}; at least {min} {} required.",
+                plural(rows),
+                if min == 1 { "is" } else { "are" }
+            ),
+            hint: rule.hint.clone().or_else(|| {
+                Some(format!(
+                    "{unmet}. Look at the number of rows that the statement reports, and do not take it for done."
+                ))
+            }),
+            key: Vec::new(),
+            values: vec![("rows".to_owned(), rows.to_string())],
+            old_values: Vec::new(),
+        }
+    }
 }
 
 impl super::Slot {

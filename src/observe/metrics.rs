@@ -22,7 +22,7 @@ use super::{
     series::{ByteCounts, OpenSession, TableMetrics},
     snapshot::Snapshot,
 };
-use crate::rules::set::RuleSet;
+use crate::rules::set::{Rule, RuleSet};
 
 /// Media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -63,6 +63,8 @@ pub struct Metrics {
     pub(super) families: Families,
     declared: Vec<Declared>,
     tables: RwLock<HashMap<String, Arc<TableMetrics>>>,
+    /// When each exemption expires.
+    exemptions: RwLock<Vec<jiff::Timestamp>>,
     to_server: IntCounter,
     to_client: IntCounter,
 }
@@ -100,6 +102,7 @@ pub(super) struct Families {
     pub reload_successful: IntGauge,
     pub reload_success_timestamp: Gauge,
     pub config_info: IntGaugeVec,
+    pub exemptions_active: IntGauge,
     pub kill_switch: IntGauge,
     pub build_info: IntGaugeVec,
 }
@@ -179,6 +182,7 @@ impl Families {
                 "When the configuration and the rules were last loaded successfully, in seconds since the epoch.",
             ),
             config_info: r.gauges("config_info", "1; the label is the hash over all rule files in force.", &["hash"]),
+            exemptions_active: r.gauge("exemptions_active", "Exemptions in the rule files that have not expired."),
             kill_switch: r.gauge("kill_switch", "1 while every rule only observes."),
             build_info: r.gauges("build_info", "1; the label is the version.", &["version"]),
         }
@@ -207,7 +211,15 @@ impl Metrics {
         }
         let [to_server, to_client] =
             [Direction::ToServer, Direction::ToClient].map(|d| families.bytes.with_label_values(&[d.as_str()]));
-        Arc::new(Self { registry, families, declared, tables: RwLock::default(), to_server, to_client })
+        Arc::new(Self {
+            registry,
+            families,
+            declared,
+            tables: RwLock::default(),
+            exemptions: RwLock::default(),
+            to_server,
+            to_client,
+        })
     }
 
     /// The series of one table, named `schema.table` as in the rule file. Keep the handle where the table's rules are kept.
@@ -220,16 +232,32 @@ impl Metrics {
         Arc::clone(tables.entry(table.to_owned()).or_insert_with(new))
     }
 
-    /// Another rule set is in force: counts its rules, tells its hash, and creates the series that alerts watch at zero, so that the
-    /// first violation is seen as an increase.
-    pub fn rules_replaced(&self, set: &RuleSet) {
+    /// Another rule set is in force than `before`: counts its rules, tells its hash, creates the series that alerts watch at zero, so that the
+    /// first violation is seen as an increase, and takes those of rules that are gone out of the exposition.
+    pub fn rules_replaced(&self, before: Option<&RuleSet>, set: &RuleSet) {
         let count = set.tables.iter().map(|t| t.rules.len()).sum::<usize>();
         self.families.rules_loaded.set(i64::try_from(count).unwrap_or(i64::MAX));
         self.families.config_info.reset();
         self.families.config_info.with_label_values(&[&set.hash]).set(1);
-        for table in &set.tables {
-            self.table(&format!("{}.{}", table.schema, table.table)).announce(&table.rules);
+        for table in before.iter().flat_map(|before| &before.tables) {
+            let stays = |rule: &Rule| {
+                set.table(&table.qualified_name()).is_some_and(|t| t.rules.iter().any(|other| other.name == rule.name))
+            };
+            let metrics = self.table(&table.label());
+            table.rules.iter().filter(|rule| !stays(rule)).for_each(|rule| metrics.withdraw(rule));
         }
+        for table in &set.tables {
+            self.table(&table.label()).announce(&table.rules, &set.exemptions);
+        }
+        *self.exemptions.write() = set.exemptions.iter().map(|exemption| exemption.expires).collect();
+    }
+
+    /// All series now. Exemptions expire without anybody telling.
+    fn gather(&self) -> Vec<prometheus::proto::MetricFamily> {
+        let now = jiff::Timestamp::now();
+        let active = self.exemptions.read().iter().filter(|expires| **expires > now).count();
+        self.families.exemptions_active.set(i64::try_from(active).unwrap_or(i64::MAX));
+        self.registry.gather()
     }
 
     /// An attempt to load configuration and rules ended.
@@ -280,7 +308,7 @@ impl Metrics {
     /// All metrics in Prometheus' text format.
     pub fn render(&self) -> String {
         let mut text = String::new();
-        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.gather(), &mut text) {
             tracing::error!(%error, "encode metrics");
         }
         text
@@ -293,7 +321,7 @@ impl Metrics {
 
     /// The counters and gauges now, for the status page.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::new(&self.registry.gather())
+        Snapshot::new(&self.gather())
     }
 }
 

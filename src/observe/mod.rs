@@ -21,4 +21,5 @@ pub use series::{ByteCounts, OpenSession, TableMetrics};
 pub use snapshot::Snapshot;
 pub use violation::{
     ColumnValue, Finding, LogLimits, SessionContext, StatementContext, StatementLog, ViolationLog, ViolationRecord,
+    Waiver,
 };

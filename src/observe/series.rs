@@ -1,6 +1,9 @@
 //! Handles that sessions hold: the series of one table, a session's place in the gauges, its bytes.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
@@ -10,7 +13,7 @@ use super::{
 };
 use crate::{
     guard::{Cause, Reason},
-    rules::set::{Action, Rule},
+    rules::set::{Action, Exemption, Rule},
     sql::write::Operation,
 };
 
@@ -62,17 +65,14 @@ impl TableMetrics {
     }
 
     /// Creates at zero what alerts watch.
-    pub(super) fn announce(&self, rules: &[Rule]) {
+    pub(super) fn announce(&self, rules: &[Rule], exemptions: &[Arc<Exemption>]) {
         for rule in rules {
-            for cause in Cause::ALL {
-                self.violations
-                    .with_label_values(&[
-                        &self.table,
-                        &rule.name,
-                        rule.on_violation.strictest().as_str(),
-                        cause.as_str(),
-                    ])
-                    .inc_by(0);
+            let exempt = exemptions.iter().any(|exemption| exemption.rules.contains(&rule.name));
+            for action in rule.actions().into_iter().chain(exempt.then_some(Action::Exempt)) {
+                for cause in Cause::ALL {
+                    let labels = [self.table.as_str(), rule.name.as_str(), action.as_str(), cause.as_str()];
+                    self.violations.with_label_values(&labels).inc_by(0);
+                }
             }
         }
         for operation in [Operation::Insert, Operation::Update] {
@@ -84,6 +84,18 @@ impl TableMetrics {
             }
             self.zero_row_writes.with_label_values(&[self.table.as_str(), operation.as_str()]).inc_by(0);
         }
+    }
+
+    /// The rule is gone. A statement that it still judges brings its series back.
+    pub(super) fn withdraw(&self, rule: &Rule) {
+        for action in Action::ALL {
+            for cause in Cause::ALL {
+                let labels = [self.table.as_str(), rule.name.as_str(), action.as_str(), cause.as_str()];
+                // An error means that there is none.
+                let _ = self.violations.remove_label_values(&labels);
+            }
+        }
+        let _ = self.violation_seconds.remove_label_values(&[self.table.as_str(), rule.name.as_str()]);
     }
 
     /// One row violated one rule; `by`: by how much, in seconds, where that is a length of time.

@@ -63,6 +63,9 @@ pub struct Finding {
     /// What speaks for the diagnosis. `None`: nothing was seen, and the cause is `other`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
+    /// Why nothing was done, where the writer is exempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exemption: Option<Waiver>,
     /// The columns that the rule looked at.
     pub columns: Vec<ColumnValue>,
     /// By how much, in seconds, where that is a length of time.
@@ -87,11 +90,25 @@ impl From<&Violation> for Finding {
             action: violation.action,
             cause: violation.cause.as_str(),
             evidence: violation.evidence.clone(),
+            exemption: violation
+                .exemption
+                .as_ref()
+                .map(|exemption| Waiver { reason: exemption.reason.clone(), owner: exemption.owner.clone() }),
             columns: values(&violation.values),
             by_seconds: violation.by_seconds,
             key: values(&violation.key),
         }
     }
+}
+
+/// What an exemption says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Waiver {
+    /// Why.
+    pub reason: String,
+    /// Who answers for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// A column and what it held.
@@ -240,6 +257,8 @@ fn emit(record: &ViolationRecord) {
         action = finding.action.as_str(),
         cause = finding.cause,
         evidence = finding.evidence,
+        exemption = finding.exemption.as_ref().map(|exemption| exemption.reason.as_str()),
+        exemption_owner = finding.exemption.as_ref().and_then(|exemption| exemption.owner.as_deref()),
         columns = tracing::field::display(json(&finding.columns)),
         by_seconds = finding.by_seconds,
         key = (!finding.key.is_empty()).then(|| tracing::field::display(json(&finding.key))),

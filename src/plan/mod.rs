@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::{
     catalog::facts::{RelationFacts, Resolved, StageFacts},
     guard::{Channel, Guard, OldPlaces, Reason, Site, Skip, old::RETURNING_OLD},
-    rules::set::{OnUnguardable, RuleSet, TableRules},
+    rules::set::{Exemption, OnUnguardable, RuleSet, TableRules},
     sql::{
         splice::{Edit, MAX_ITEMS, OldRow, old_alias, place_guard},
         write::{ItemKind, LexOptions, Operation, Place, ReturningItem, Statement, Target, Write},
@@ -25,6 +25,12 @@ use stage::{Stage, Stageable, Way};
 pub trait Surroundings {
     /// The rules in force.
     fn rules(&self) -> &RuleSet;
+
+    /// The kill switch is on.
+    fn observe_only(&self) -> bool;
+
+    /// The exemptions that may be for whoever writes here; roles and names are looked at later.
+    fn exemptions(&self) -> &[Arc<Exemption>];
 
     /// The mark of this process, see [`Site::mark`].
     fn mark(&self) -> &str;
@@ -100,7 +106,7 @@ pub struct WritePlan {
 pub enum Fate {
     /// The guard stands in the text.
     Guarded(Arc<Guard>),
-    /// No rule judges this write.
+    /// No rule judges a row of this write.
     Untouched(Arc<Guard>),
     /// It goes through unjudged, counted.
     Unguardable(Reason),
@@ -184,7 +190,7 @@ fn plan_write(
     let fate = match guarded {
         Ok(Guarded { guard, edits: mut own, stage: staged }) => match (skipped(&guard), &guard.expression) {
             (Some(reason), _) if table.unguardable == OnUnguardable::Reject => Fate::Refused(reason),
-            (Some(reason), None) => Fate::Unguardable(reason),
+            (Some(reason), None) if guard.counted.is_empty() => Fate::Unguardable(reason),
             (_, None) => Fate::Untouched(guard),
             (_, Some(_)) => {
                 edits.append(&mut own);
@@ -247,6 +253,8 @@ fn guard_write(around: &impl Surroundings, text: &[u8], write: &Write, known: &K
         condition: !write.joined && !write.sub_select && write.condition.is_some(),
         assignment: !write.set_ends.is_empty(),
     };
+    let role = &known.resolved.role;
+    let exemptions: Vec<_> = around.exemptions().iter().filter(|e| e.matches.role(role)).cloned().collect();
     let site = Site {
         operation: write.operation,
         row: &row,
@@ -260,7 +268,9 @@ fn guard_write(around: &impl Surroundings, text: &[u8], write: &Write, known: &K
         server_version: known.resolved.server_version,
         notices: known.resolved.notices,
         also_written: known.also_written,
-        observe_only: false,
+        observe_only: around.observe_only(),
+        exemptions: &exemptions,
+        trusted: around.rules().trusted_roles.contains(role),
         mark: known.mark,
     };
     let fitting = |guard: Arc<Guard>| {

@@ -84,9 +84,14 @@ impl DatabaseNames {
         &self.rules
     }
 
+    /// The same for other rules, with the server to be asked again.
+    pub fn with_rules(&self, rules: &Arc<RuleSet>) -> Self {
+        Self::new(rules, self.related.clone(), None)
+    }
+
     /// The same, with the server to be asked again for what leads to the tables.
     pub fn forgotten(&self) -> Self {
-        Self::new(&self.rules, self.related.clone(), None)
+        self.with_rules(&self.rules)
     }
 
     /// What a text may be about.

@@ -6,19 +6,21 @@ use std::{
 };
 
 use super::{
+    actions,
     condition::{self, Owner},
     diagnostic::{Code, Diagnostic},
+    exemptions,
     fields::{Context, Fields, Keys, quoted},
     kinds::{KINDS, LATER_KINDS, Spec, time_columns},
     rule_tests::{self, FileTests, RuleTest},
-    set::{Action, Kind, OnUnguardable, Place, Rule, TableRules, Unit},
+    set::{Action, Exemption, Kind, OnUnguardable, OnViolation, Place, Rule, TableRules, Unit},
     values,
     yaml::{Node, Value},
 };
 
 /// Keys of a file.
 pub const FILE_KEYS: Keys<'_> =
-    Keys { known: &["version", "tables", "schema", "tests"], later: &["exemptions", "audit_log"] };
+    Keys { known: &["version", "tables", "exemptions", "trusted_roles", "schema", "tests"], later: &["audit_log"] };
 
 /// Keys of a table.
 pub const TABLE_KEYS: Keys<'_> = Keys {
@@ -34,19 +36,12 @@ pub const TABLE_KEYS: Keys<'_> = Keys {
         "rules",
         "tests",
     ],
-    later: &["exemptions", "audit_log"],
+    later: &["audit_log"],
 };
 
 /// Keys of a rule of any kind.
-pub const RULE_KEYS: [&str; 9] =
-    ["name", "on_violation", "severity", "hint", "description", "always", "when", "unit", "timezone"];
-
-/// Keys of a rule that come later, beside the kinds that do.
-const LATER_RULE_KEYS: [&str; 2] = ["ramp", "since"];
-
-/// The actions by name.
-pub const ACTIONS: [(&str, Action); 3] =
-    [("observe", Action::Observe), ("warn", Action::Warn), ("reject", Action::Reject)];
+pub const RULE_KEYS: [&str; 11] =
+    ["name", "on_violation", "ramp", "since", "severity", "hint", "description", "always", "when", "unit", "timezone"];
 
 /// What `unguardable` may say.
 pub const UNGUARDABLE: [(&str, OnUnguardable); 2] = [("pass", OnUnguardable::Pass), ("reject", OnUnguardable::Reject)];
@@ -58,7 +53,11 @@ pub struct FileRules {
     pub tables: Vec<TableRules>,
     /// The name of every rule, also of those that are wrong otherwise.
     pub names: Vec<(String, Place)>,
-    /// Rules that its tests name, each with the mistake it is if there is no such rule in any file.
+    /// Its exemptions.
+    pub exemptions: Vec<Exemption>,
+    /// Roles whose word is taken.
+    pub trusted_roles: Vec<String>,
+    /// Rules that its tests and exemptions name, each with the mistake it is if there is no such rule in any file.
     pub mentioned: Vec<(String, Diagnostic)>,
     /// Its tests, if it has any.
     pub tests: Option<FileTests>,
@@ -81,6 +80,12 @@ pub fn read(cx: &mut Context, root: &Node) -> FileRules {
             let table = table(cx, node, &mut file, &mut tests);
             file.tables.extend(table);
         }
+    }
+    if let Some(node) = fields.value("exemptions") {
+        file.exemptions = exemptions::read(cx, node, &mut file.mentioned);
+    }
+    if let Some(node) = fields.value("trusted_roles") {
+        file.trusted_roles = exemptions::trusted_roles(cx, node);
     }
     let schema = fields.value("schema").map(|node| rule_tests::read::schema(cx, node)).unwrap_or_default();
     if let Some(node) = fields.value("tests") {
@@ -109,7 +114,7 @@ fn version(cx: &mut Context, fields: &Fields<'_>) {
 /// What a table's entry says about all its rules.
 struct Defaults<'a> {
     owner: Owner<'a>,
-    action: Action,
+    on_violation: OnViolation,
     units: BTreeMap<String, Unit>,
     timezone: Option<String>,
 }
@@ -124,7 +129,7 @@ fn table(cx: &mut Context, node: &Node, file: &mut FileRules, tests: &mut Vec<Ru
     let description = fields.optional_text(cx, "description");
     let runbook = fields.optional_text(cx, "runbook");
     let unguardable = fields.optional(cx, "unguardable", |cx, node, what| cx.choice(node, what, &UNGUARDABLE));
-    let on_violation = action(cx, &fields);
+    let on_violation = actions::on_violation(cx, &fields, &OnViolation::default());
     let units = fields.optional(cx, "units", units).flatten().unwrap_or_default();
     let timezone = fields.optional(cx, "timezone", values::timezone).flatten();
     if let Some(node) = fields.value("tests") {
@@ -134,7 +139,7 @@ fn table(cx: &mut Context, node: &Node, file: &mut FileRules, tests: &mut Vec<Ru
     let (schema, table) = name.clone().unwrap_or_default();
     let defaults = Defaults {
         owner: Owner { schema: &schema, table: &table },
-        action: on_violation.flatten().unwrap_or_default(),
+        on_violation: on_violation.unwrap_or_default(),
         units,
         timezone,
     };
@@ -185,16 +190,6 @@ fn unused_units(cx: &mut Context, fields: &Fields<'_>, rules: &[Rule]) {
     }
 }
 
-/// `on_violation`: an action for all operations. The outer `None`: it is there and wrong.
-fn action(cx: &mut Context, fields: &Fields<'_>) -> Option<Option<Action>> {
-    let node = fields.value("on_violation");
-    if let Some(Node { value: Value::Map(_), at }) = node {
-        cx.not_yet(*at, "`on_violation` per operation");
-        return None;
-    }
-    fields.optional(cx, "on_violation", |cx, node, what| cx.choice(node, what, &ACTIONS))
-}
-
 fn rules(
     cx: &mut Context,
     fields: &Fields<'_>,
@@ -216,12 +211,13 @@ fn rule(cx: &mut Context, node: &Node, defaults: &Defaults<'_>, names: &mut Vec<
     let known: Vec<&'static str> =
         RULE_KEYS.into_iter().chain(KINDS.iter().flat_map(|k| k.siblings.iter().copied().chain([k.key]))).collect();
     // `tolerance` belongs inside some kinds and beside others; known, so that the message can say which.
-    let later: Vec<&'static str> = LATER_KINDS.into_iter().chain(LATER_RULE_KEYS).collect();
-    let fields = Fields::open(cx, node, "a rule", &Keys { known: &known, later: &later })?;
+    let fields = Fields::open(cx, node, "a rule", &Keys { known: &known, later: &LATER_KINDS })?;
     let name = fields.required(cx, "name", "a unique name: `name: jobs_order`").and_then(|n| values::rule_name(cx, n));
     let place = cx.place(fields.value("name").map_or(node.at, |n| n.at));
     names.extend(name.iter().map(|name| (name.clone(), place.clone())));
-    let on_violation = action(cx, &fields);
+    let on_violation = actions::on_violation(cx, &fields, &defaults.on_violation);
+    let ramp = fields.optional(cx, "ramp", values::share);
+    let since = fields.optional(cx, "since", values::instant);
     let severity = fields.optional_text(cx, "severity");
     let hint = fields.optional_text(cx, "hint");
     let description = fields.optional_text(cx, "description");
@@ -235,11 +231,14 @@ fn rule(cx: &mut Context, node: &Node, defaults: &Defaults<'_>, names: &mut Vec<
     if let Some(unit) = unit? {
         units.extend(time_columns(&kind).into_iter().map(|column| (column.to_owned(), unit)));
     }
+    let (ramp, since) = (ramp?, since?);
+    let on_violation = on_violation?;
+    actions::fit(cx, &fields, &kind, &on_violation)?;
     let rule = Rule {
         name: name?,
-        on_violation: on_violation?.unwrap_or(defaults.action).into(),
-        ramp: None,
-        since: None,
+        on_violation,
+        ramp,
+        since,
         severity: severity?,
         hint: hint?,
         description: description?,

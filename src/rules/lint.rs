@@ -95,13 +95,11 @@ fn unused(exemption: &Exemption, set: &RuleSet, names: &BTreeSet<&str>) -> Optio
     if known.is_empty() {
         return Some("none of its rules exists".to_owned());
     }
-    let matches = &exemption.matches;
-    let alone = matches.role.is_none() && matches.database.is_none() && matches.client.is_none();
     let mut of_it = set.tables.iter().flat_map(|t| &t.rules).filter(|rule| known.contains(&rule.name.as_str()));
     let all_reject =
         of_it.all(|rule| rule.on_violation.default == Action::Reject && rule.on_violation.operations.is_empty());
     let trusted = !set.trusted_roles.is_empty();
-    (alone && matches.application_name.is_some() && all_reject && !trusted)
+    (exemption.matches.by_name_alone() && all_reject && !trusted)
         .then(|| "an application_name alone waives no rule that rejects, and no role is trusted".to_owned())
 }
 

@@ -16,13 +16,15 @@ use super::{
     fields::Context,
     file::{self, FileRules},
     rule_tests::FileTests,
-    set::{Place, RuleSet, TableRules},
+    set::{Exemption, Place, RuleSet, TableRules},
     sources::Sources,
     yaml,
 };
 
 /// No rule file that people write is larger; what is, is something else.
 const LARGEST_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
+pub use find::rule_files;
 
 /// Rules that may be used.
 #[derive(Debug)]
@@ -118,6 +120,8 @@ fn whole(path: &Path) -> Place {
 struct Reading {
     tables: Vec<TableRules>,
     names: Vec<(String, Place)>,
+    exemptions: Vec<Exemption>,
+    trusted_roles: Vec<String>,
     mentioned: Vec<(String, Diagnostic)>,
     tests: Vec<FileTests>,
     diagnostics: Vec<Diagnostic>,
@@ -143,9 +147,12 @@ impl Reading {
         self.sources.add(path, cx.lines().to_vec());
         match yaml::parse(text) {
             Ok(Some(root)) => {
-                let FileRules { tables, names, mentioned, tests } = file::read(&mut cx, &root);
+                let FileRules { tables, names, exemptions, trusted_roles, mentioned, tests } =
+                    file::read(&mut cx, &root);
                 self.tables.extend(tables);
                 self.names.extend(names);
+                self.exemptions.extend(exemptions);
+                self.trusted_roles.extend(trusted_roles);
                 self.mentioned.extend(mentioned);
                 self.tests.extend(tests);
             }
@@ -173,9 +180,10 @@ impl Reading {
         };
         let set = RuleSet {
             tables: file::shared(self.tables),
-            tests: self.tests,
+            exemptions: self.exemptions.into_iter().map(Arc::new).collect(),
+            trusted_roles: self.trusted_roles,
             hash: self.hash.finish(),
-            ..RuleSet::default()
+            tests: self.tests,
         };
         Inspected { set, diagnostics: self.diagnostics, counts, sources: self.sources }
     }

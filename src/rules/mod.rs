@@ -2,8 +2,10 @@
 //!
 //! Every mistake of every file is a [`diagnostic::Diagnostic`] with its place. Knows no catalog and no client; only `load` touches the disk.
 
+mod actions;
 mod condition;
 pub mod diagnostic;
+mod exemptions;
 mod fields;
 mod file;
 mod kinds;

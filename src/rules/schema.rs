@@ -17,8 +17,9 @@ use serde_json::{Map, Value, json};
 
 use self::shapes::{Object, flag, list, of, words};
 use super::{
+    actions::ACTIONS,
     diagnostic::Code,
-    file::{ACTIONS, FILE_KEYS, RULE_KEYS, TABLE_KEYS, UNGUARDABLE},
+    file::{FILE_KEYS, RULE_KEYS, TABLE_KEYS, UNGUARDABLE},
     kinds::KINDS,
 };
 

@@ -2,7 +2,15 @@
 //!
 //! Built only by [`super::load`]; knows no YAML, no SQL text of clients and no I/O.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
+
+mod exemption;
+
+pub use exemption::{Exemption, Matches, Network};
 
 use crate::sql::write::Operation;
 
@@ -76,6 +84,9 @@ pub enum OnUnguardable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
+    /// Counted and logged as exempt: what an [`Exemption`] makes of a rule's action. No rule file says it.
+    #[serde(skip_deserializing)]
+    Exempt,
     /// Counted and logged.
     #[default]
     Observe,
@@ -86,9 +97,13 @@ pub enum Action {
 }
 
 impl Action {
+    /// Every action.
+    pub const ALL: [Self; 4] = [Self::Exempt, Self::Observe, Self::Warn, Self::Reject];
+
     /// The metric label and log field.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Exempt => "exempt",
             Self::Observe => "observe",
             Self::Warn => "warn",
             Self::Reject => "reject",
@@ -106,6 +121,11 @@ pub struct OnViolation {
 }
 
 impl OnViolation {
+    /// The same action for every kind of write.
+    pub fn is_uniform(&self) -> bool {
+        self.operations.values().all(|action| *action == self.default)
+    }
+
     /// What a violation of this kind of write leads to.
     pub fn action(&self, operation: Operation) -> Action {
         self.operations.get(&operation).copied().unwrap_or(self.default)
@@ -130,62 +150,9 @@ pub struct Ramp {
     pub basis_points: u16,
 }
 
-/// Writers that a rule does not act upon: their violations are counted as exempt and logged.
-///
-/// What a client says of itself is no proof: an exemption that matches by `application_name` alone does not waive a rule that rejects, unless the
-/// role is one of [`RuleSet::trusted_roles`].
-#[derive(Debug)]
-pub struct Exemption {
-    /// Names of the rules; each exists.
-    pub rules: Vec<String>,
-    /// Who is exempt. At least one is given; all that are must match.
-    pub matches: Matches,
-    /// Why.
-    pub reason: String,
-    /// Who answers for it.
-    pub owner: Option<String>,
-    /// From then on it does not apply.
-    pub expires: jiff::Timestamp,
-    /// Where it stands in its file.
-    pub place: Place,
-}
-
-/// Whom an [`Exemption`] is for. In texts `*` stands for any characters.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Matches {
-    /// `current_user` of the statement.
-    pub role: Option<String>,
-    /// The session's database.
-    pub database: Option<String>,
-    /// What the client calls itself.
-    pub application_name: Option<String>,
-    /// The client's address.
-    pub client: Option<Network>,
-}
-
-/// An address range, `10.1.0.0/16`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// Its first address.
-    pub address: std::net::IpAddr,
-    /// Leading bits that count.
-    pub prefix: u8,
-}
-
-impl Network {
-    /// Whether an address is in it. An IPv4 address written as IPv6 (`::ffff:10.0.0.1`) is the IPv4 address.
-    pub fn contains(&self, address: std::net::IpAddr) -> bool {
-        use std::net::IpAddr;
-        let same = |own: u128, other: u128, width: u32| {
-            let ignored = width.saturating_sub(u32::from(self.prefix));
-            own.checked_shr(ignored).unwrap_or(0) == other.checked_shr(ignored).unwrap_or(0)
-        };
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => same(u32::from(own).into(), u32::from(other).into(), 32),
-            (IpAddr::V6(own), IpAddr::V6(other)) => same(own.into(), other.into(), 128),
-            _ => false,
-        }
-    }
+impl Ramp {
+    /// Every statement.
+    pub const ALL: Self = Self { basis_points: 10_000 };
 }
 
 /// One rule.
@@ -447,6 +414,15 @@ pub struct Place {
 }
 
 impl Rule {
+    /// Every action that a violation may lead to, exemptions and the kill switch apart.
+    pub fn actions(&self) -> BTreeSet<Action> {
+        let mut actions: BTreeSet<Action> = self.on_violation.operations.values().copied().collect();
+        actions.insert(self.on_violation.default);
+        actions.extend(self.ramp.map(|_| Action::Warn));
+        actions.extend(self.since.map(|_| Action::Observe));
+        actions
+    }
+
     /// Columns of the guarded table that the rule reads, `when` included, each once, in order of first use.
     pub fn columns(&self) -> Vec<&str> {
         let mut all: Vec<&str> = match &self.kind {
@@ -465,7 +441,7 @@ impl Rule {
             Kind::AffectsRows(_) => Vec::new(),
         };
         all.extend(self.when.iter().flat_map(|w| w.columns.iter().map(String::as_str)));
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         all.retain(|c| seen.insert(*c));
         all
     }

@@ -9,7 +9,7 @@ use regex::Regex;
 use super::{
     diagnostic::Code,
     fields::{Context, quoted},
-    set::{Span, Unit},
+    set::{Network, Ramp, Span, Unit},
     yaml::{At, Node, Value, shortened},
 };
 
@@ -133,6 +133,74 @@ pub fn instant(cx: &mut Context, node: &Node, what: &str) -> Option<jiff::Timest
             cx.report(d)
         }
     }
+}
+
+/// A share of all, `5%` or `0.25%`: more than nothing, at most everything.
+pub fn share(cx: &mut Context, node: &Node, what: &str) -> Option<Ramp> {
+    const SHARE: &str = "a share above 0% and up to 100%, with at most two decimals: `5%`, `0.25%`";
+    let text = match &node.value {
+        Value::Text(text) | Value::Number(text) => text.trim(),
+        _ => {
+            let d = cx.error(Code::WrongType, node.at, format!("{what} is {}", node.describe())).expected(SHARE);
+            return cx.report(d);
+        }
+    };
+    if let Some(basis_points) = basis_points(text).filter(|n| (1..=10_000).contains(n)) {
+        return Some(Ramp { basis_points });
+    }
+    let d = cx.error(Code::BadValue, node.at, format!("{what} is `{}`", shortened(text))).expected(SHARE);
+    cx.report(d)
+}
+
+/// `5%` is 500.
+fn basis_points(text: &str) -> Option<u16> {
+    let number = text.strip_suffix('%')?.trim_end();
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(decimals) || decimals.len() > 2 {
+        return None;
+    }
+    let decimals: u16 = format!("{decimals:0<2}").parse().ok()?;
+    whole.parse::<u16>().ok()?.checked_mul(100)?.checked_add(decimals)
+}
+
+/// An address, or a range of them by its prefix.
+pub fn network(cx: &mut Context, node: &Node, what: &str) -> Option<Network> {
+    const NETWORK: &str = "an address or a network: `10.1.0.0/16`, `192.0.2.7`, `2001:db8::/32`";
+    let text = cx.text(node, what)?.trim();
+    match parse_network(text) {
+        Ok(network) => Some(network),
+        Err(why) => {
+            let d = cx.error(Code::BadValue, node.at, format!("{what} is `{}`{why}", shortened(text)));
+            cx.report(d.expected(NETWORK))
+        }
+    }
+}
+
+fn parse_network(text: &str) -> Result<Network, String> {
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
+    let address: std::net::IpAddr = address.parse().map_err(|_| String::new())?;
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    let prefix: u8 = prefix.map_or(Ok(width), str::parse).map_err(|_| String::new())?;
+    if prefix > width {
+        return Err(format!(", but its addresses have {width} bits"));
+    }
+    let network = Network { address, prefix };
+    // As PostgreSQL's `cidr`: 10.1.2.3/16 is more likely a mistake than a way to write 10.1.0.0/16.
+    if network.first() != address {
+        return Err(format!(", which has bits set behind the prefix; the network is {}/{prefix}", network.first()));
+    }
+    Ok(network)
+}
+
+/// A text in which `*` stands for any characters.
+pub fn pattern(cx: &mut Context, node: &Node, what: &str) -> Option<String> {
+    let text = cx.text(node, what)?;
+    if text.bytes().all(|b| b == b'*') {
+        let d = cx.error(Code::BadValue, node.at, format!("{what} is `{text}`, which matches everybody"));
+        return cx.report(d.help("leave it out; what else is given must match"));
+    }
+    Some(text.to_owned())
 }
 
 /// A zone by its name. Whether the server knows it too, only the server can tell.

@@ -214,7 +214,7 @@ impl Exchange {
 
     /// A row or the end of a statement of interest.
     fn running_reply(&mut self, message: &[u8], to_client: &mut Vec<u8>) -> Result<(), WireError> {
-        let Self { queue, context, identity, rules, lex, writes, .. } = self;
+        let Self { queue, context, identity, lex, writes, .. } = self;
         let Some(entry) = queue.head() else { return Ok(()) };
         let hidden = entry.hidden;
         let (running, portal) = match &mut entry.kind {
@@ -222,7 +222,7 @@ impl Exchange {
             Owed::Execute(Some(running)) => (running, true),
             _ => return Ok(()),
         };
-        let mut teller = Teller { context, identity, config_hash: &rules.hash, lex: *lex, writes };
+        let mut teller = Teller { context, identity, lex: *lex, writes };
         if matches!(message[0], tag::ROW_DESCRIPTION | tag::DATA_ROW) {
             return running.row(message, &mut teller, (!hidden).then_some(to_client));
         }
@@ -252,7 +252,7 @@ impl Exchange {
             tag::PARSE_COMPLETE | tag::BIND_COMPLETE | tag::COMMAND_COMPLETE => {}
             tag => return Err(unexpected(tag, "a question of chronoguard")),
         }
-        if question.closed == 2 && !question.ends_with_sync() {
+        if question.closed == question.closes() && !question.ends_with_sync() {
             self.question_answered(to_server);
         }
         Ok(())
@@ -262,7 +262,7 @@ impl Exchange {
     fn question_answered(&mut self, to_server: &mut Vec<u8>) {
         self.waiting = false;
         let Some(Entry { kind: Owed::Question(question), .. }) = self.queue.pop() else { return };
-        if question.answer.is_none() && !question.repeated {
+        if question.in_vain() && !question.repeated {
             // A cancel request that was meant for the client's statement, or one for the statement before, may have met the question.
             self.ask_once_more(question.about, true, to_server);
             return;
@@ -272,20 +272,26 @@ impl Exchange {
             Ok(Some(next)) => self.ask(next, to_server),
             Err(error) => {
                 self.unanswerable = true;
-                tracing::warn!(session = self.identity.session, %error, "the catalog could not be asked");
+                tracing::warn!(session = self.identity.session, %error, "a question of chronoguard failed");
             }
         }
     }
 
     fn learn(&mut self, question: Question) -> Result<Option<About>, QuestionError> {
+        let in_vain = question.in_vain();
         let database = &self.identity.database;
         let answer = question.answer.map(|a| String::from_utf8_lossy(&a).into_owned());
         match question.about {
+            About::Preparation(again) if in_vain => {
+                self.shelves.undo(again.undo);
+                Err(QuestionError::NotPrepared)
+            }
+            About::Preparation(_) => Ok(None),
             About::Related(rules) => {
                 let related = answer.ok_or(QuestionError::NoAnswer).and_then(|a| Ok(question::decode_related(&a)?));
                 match related {
                     Ok(related) => {
-                        self.context.databases.learn(database, &rules, related);
+                        self.database = self.context.databases.learn(database, &rules, related);
                         Ok(None)
                     }
                     Err(error) => {
@@ -318,9 +324,9 @@ impl Exchange {
     }
 
     fn notice(&mut self, message: &[u8], to_client: &mut Vec<u8>) -> Result<(), SessionError> {
-        let Self { queue, context, identity, rules, lex, writes, .. } = self;
+        let Self { queue, context, identity, lex, writes, .. } = self;
         if let Some(Entry { kind: Owed::Query(Some(running)) | Owed::Execute(Some(running)), .. }) = queue.head() {
-            let mut teller = Teller { context, identity, config_hash: &rules.hash, lex: *lex, writes };
+            let mut teller = Teller { context, identity, lex: *lex, writes };
             if running.takes_notice(message, &mut teller).map_err(by(Side::Server))? {
                 return Ok(());
             }
@@ -428,6 +434,9 @@ enum QuestionError {
     /// Names that lead to guarded tables stay unknown for a while.
     #[error("partitions and views of guarded tables are unknown: {0}")]
     Related(String),
+    /// The server goes on with the old text, or has none any more.
+    #[error("a statement could not be prepared anew for the rules in force")]
+    NotPrepared,
     /// It cannot be read.
     #[error(transparent)]
     Unreadable(#[from] question::CatalogError),

@@ -2,13 +2,12 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use arc_swap::ArcSwap;
-
 use super::{breaker::Breakers, names::Databases, planner::PlanCache};
 use crate::{
+    control::Control,
     guard::cache::GuardCache,
     observe::{Metrics, SessionContext, ViolationLog},
-    rules::set::RuleSet,
+    rules::set::{Exemption, RuleSet},
 };
 
 /// What all sessions of the process share.
@@ -19,8 +18,8 @@ pub struct Context {
     pub connect_timeout: std::time::Duration,
     /// How long a client may take for its first packet.
     pub startup_timeout: std::time::Duration,
-    /// The rules in force.
-    pub rules: Arc<ArcSwap<RuleSet>>,
+    /// What is in force.
+    pub control: Arc<Control>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The violation log.
@@ -55,6 +54,13 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    /// The exemptions that may be for this session: which are depends on its role and its name as well, which may change.
+    pub(super) fn exemptions(&self, rules: &RuleSet) -> Arc<[Arc<Exemption>]> {
+        let client = self.client.map(|address| address.ip());
+        let for_it = |e: &&Arc<Exemption>| e.matches.session(&self.database, client);
+        rules.exemptions.iter().filter(for_it).cloned().collect()
+    }
+
     /// The same for the violation log.
     pub(super) fn for_log(&self) -> Arc<SessionContext> {
         Arc::new(SessionContext {

@@ -18,8 +18,9 @@ use super::{
     retry::Batch,
 };
 use crate::{
+    control::InForce,
     observe::{ByteCounts, OpenSession, Side},
-    rules::set::RuleSet,
+    rules::set::Exemption,
     sql::write::LexOptions,
     wire::WireError,
 };
@@ -59,7 +60,10 @@ impl Stream {
 pub(super) struct Exchange {
     pub(super) context: Arc<Context>,
     pub(super) identity: Identity,
-    pub(super) rules: Arc<RuleSet>,
+    /// The rules that the session goes by, and whether they act.
+    pub(super) in_force: Arc<InForce>,
+    /// The exemptions among them that may be for this session.
+    pub(super) exemptions: Arc<[Arc<Exemption>]>,
     pub(super) database: Arc<DatabaseNames>,
     pub(super) names: KnownNames,
     /// What a name means changed inside the open transaction: its end may change it back.
@@ -113,8 +117,9 @@ pub(super) struct Exchange {
 impl Exchange {
     /// A session whose StartupMessage goes to the server now.
     pub(super) fn new(context: Arc<Context>, identity: Identity, open: OpenSession) -> Self {
-        let rules = context.rules.load_full();
-        let database = context.databases.names(&identity.database, &rules);
+        let in_force = context.control.in_force();
+        let exemptions = identity.exemptions(&in_force.rules);
+        let database = context.databases.names(&identity.database, &in_force.rules);
         let bytes = context.metrics.byte_counts();
         let mut queue = Queue::default();
         // Start-up ends with the first ReadyForQuery, as if it were asked for by a Sync.
@@ -122,7 +127,8 @@ impl Exchange {
         Self {
             context,
             identity,
-            rules,
+            in_force,
+            exemptions,
             database,
             names: KnownNames::default(),
             names_changed: false,
@@ -158,7 +164,7 @@ impl Exchange {
 
     /// Whether the client's messages are looked at: there are rules, and the connection is no replication stream.
     pub(super) fn guards(&self) -> bool {
-        !self.rules.tables.is_empty() && !self.identity.opaque
+        !self.in_force.rules.tables.is_empty() && !self.identity.opaque
     }
 
     /// Who the session is.

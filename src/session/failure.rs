@@ -7,10 +7,10 @@ use super::{
     SessionError,
     breaker::Suspect,
     exchange::{Exchange, by},
+    names::About,
     owed::{Alone, Entry, Owed},
-    plan::{Body, Column, Plan, Planned},
-    planner::Planning,
-    prepared::{Prepared, Shelf, Step, Undo},
+    plan::{Body, Column},
+    prepared::{Step, Undo},
     running::{Running, Teller},
     staged::Staged,
 };
@@ -85,7 +85,7 @@ impl Exchange {
 
     /// Writes what the client gets if the error is a verdict of a guard.
     fn translated(&mut self, fields: &[(u8, &[u8])], to_client: &mut Vec<u8>) -> bool {
-        let Self { queue, context, identity, rules, lex, writes, .. } = self;
+        let Self { queue, context, identity, lex, writes, .. } = self;
         let Some(entry) = queue.head() else { return false };
         let mut made;
         let running = match &mut entry.kind {
@@ -93,14 +93,14 @@ impl Exchange {
             // A refused statement already fails while it is analyzed.
             Owed::Parse(Some(step)) | Owed::Bind(Some(step)) => match &step.prepared {
                 Some(prepared) => {
-                    made = Running::portal(prepared, Vec::new());
+                    made = Running::portal(prepared, Vec::new(), 0);
                     &mut made
                 }
                 None => return false,
             },
             _ => return false,
         };
-        let mut teller = Teller { context, identity, config_hash: &rules.hash, lex: *lex, writes };
+        let mut teller = Teller { context, identity, lex: *lex, writes };
         let refused = running.refusal(fields, &mut teller, to_client);
         if refused {
             running.failed(b"23514", true);
@@ -233,9 +233,12 @@ impl Exchange {
                         self.shelves.undo(undo);
                     }
                 }
-                Owed::Question(_) => {
+                Owed::Question(question) => {
                     self.unclosed = true;
                     self.waiting = false;
+                    if let About::Preparation(again) = question.about {
+                        self.shelves.undo(again.undo);
+                    }
                 }
                 _ => {}
             }
@@ -290,28 +293,22 @@ impl Exchange {
     pub(super) fn prepare_again(&mut self, bind: &[u8], to_server: &mut Vec<u8>) {
         let Ok((_, name)) = frontend::bind_names(bind) else { return };
         let Some(prepared) = self.shelves.statement(name).cloned() else { return };
-        // Prepared by SQL: it cannot be done again in its place.
-        let Some(old) = prepared.plan.as_ref() else { return };
-        let plan = match self.plan(&prepared.text, None, false) {
-            Planning::Ready(plan) if plan.statements.len() == 1 => Some(plan),
-            _ => None,
-        };
-        let text = |plan: &Plan| plan.spliced.as_ref().map(|s| s.text.clone());
-        let sent = plan.as_ref().and_then(|p| text(p));
-        let changed = sent != text(old);
-        if changed {
+        // One prepared by SQL is prepared anew by a question, before this.
+        if prepared.plan.is_none() {
+            return;
+        }
+        let plan = self.plan(&prepared.text, None, false);
+        let (made, text) = self.remade(&prepared, plan);
+        if let Some(text) = &text {
             if !name.is_empty() {
                 compose::write_close_statement(to_server, name);
                 self.queue.push(Owed::Close(None), true);
             }
-            frontend::write_parse(to_server, name, sent.as_deref().unwrap_or(&prepared.text), &prepared.types);
+            frontend::write_parse(to_server, name, text, &prepared.types);
         }
-        let planned = plan.as_ref().map_or_else(Planned::nothing, |plan| plan.statements[0].clone());
-        let made = Prepared { planned, plan, text: prepared.text.clone(), types: prepared.types.clone() };
-        let made = Arc::new(made);
         let mut undo = Undo::default();
-        self.shelves.set(Shelf::Statements, name, Some(Arc::clone(&made)), &mut undo);
-        if changed {
+        self.shelves.shelve(name, Arc::clone(&made), &mut undo);
+        if text.is_some() {
             self.pipeline_open = true;
             self.queue.push(Owed::Parse(Step::boxed(undo, Some(made))), true);
         }

@@ -5,18 +5,16 @@ use std::{sync::Arc, time::Instant};
 use super::{
     SessionError,
     exchange::{Exchange, Transaction, by},
-    names::{About, Inquiry, NameKey, Question},
+    follow::Freshness,
+    names::{About, Question},
     owed::Owed,
-    plan::{Column, Fate, Plan, PlannedWrite},
+    plan::{Column, Plan, Planned},
     planner::Planning,
     prepared::{Prepared, Shelf, Step, Undo},
     running::Running,
 };
 use crate::{
-    catalog::{
-        facts::{QualifiedName, Resolved},
-        question,
-    },
+    catalog::{facts::QualifiedName, question},
     guard::Reason,
     observe::{Side, metrics::UNKNOWN_TABLE},
     wire::{
@@ -36,15 +34,6 @@ pub(super) enum Sent {
     Yes,
     /// It waits for the answer to a question that now goes first.
     Held,
-}
-
-/// Whether a prepared statement still fits.
-enum Freshness {
-    Current,
-    /// It must be prepared anew.
-    Outdated,
-    /// What its names mean must be asked first.
-    Unknown(Inquiry),
 }
 
 /// How a message is to be handled.
@@ -69,6 +58,10 @@ impl Exchange {
         to_client: &mut Vec<u8>,
     ) -> Result<(), SessionError> {
         self.bytes.to_server(input.len());
+        // A message that waited for an answer goes by the rules that it began with.
+        if !self.from_client.held {
+            self.follow_control();
+        }
         if self.identity.opaque {
             to_server.extend_from_slice(input);
             return Ok(());
@@ -138,7 +131,9 @@ impl Exchange {
         if self.batch.awaits_sync() {
             return Look::Whole;
         }
-        if !self.guards() || self.queue.skipping() {
+        // What is prepared while there are no rules may concern those of a reload.
+        let idle = !self.guards() && self.shelves.is_empty() && !matches!(tag, tag::PARSE | tag::CLOSE);
+        if idle || self.identity.opaque || self.queue.skipping() {
             return Look::Forward;
         }
         let here = &rest[..rest.len().min(length)];
@@ -146,6 +141,7 @@ impl Exchange {
             tag::QUERY | tag::PARSE if length > self.context.message_cap => self.too_large(tag, here),
             tag::QUERY | tag::PARSE => Look::Whole,
             tag::COPY_DONE if self.behind_copy.is_some() => Look::Whole,
+            tag::CLOSE if !self.shelves.nothing_to_close() => Look::Whole,
             _ if self.shelves.is_empty() => Look::Forward,
             tag::BIND => match frontend::bind_names(here) {
                 Ok((portal, statement)) if self.shelves.concerns(portal, statement) => Look::Whole,
@@ -154,7 +150,7 @@ impl Exchange {
                 Err(_) if here.len() == length || here.len() > NAMES_BYTES => Look::Forward,
                 Err(_) => Look::More,
             },
-            tag::DESCRIBE | tag::CLOSE | tag::EXECUTE => Look::Whole,
+            tag::DESCRIBE | tag::EXECUTE => Look::Whole,
             _ => Look::Forward,
         }
     }
@@ -342,12 +338,8 @@ impl Exchange {
         let Ok(plan) = self.planning(parse.query, None, to_server) else { return Sent::Held };
         // A text of several statements is refused by the server.
         let prepared = plan.filter(|plan| plan.statements.len() == 1).map(|plan| {
-            Arc::new(Prepared {
-                planned: plan.statements[0].clone(),
-                text: parse.query.to_vec(),
-                types: parse.types.to_vec(),
-                plan: Some(plan),
-            })
+            let planned = plan.statements[0].clone();
+            Arc::new(Prepared::new(planned, Some(plan), parse.query.to_vec(), parse.types.to_vec()))
         });
         let spliced = prepared.as_ref().and_then(|p| p.plan.as_ref()?.spliced.as_ref());
         self.batch.start(self.transaction, self.queue.is_empty(), self.pipeline_open, spliced.is_some());
@@ -358,6 +350,10 @@ impl Exchange {
         }
         let mut undo = Undo::default();
         self.shelves.set(Shelf::Statements, parse.name, prepared.clone(), &mut undo);
+        if prepared.is_none() && !parse.name.is_empty() && may_write(parse.query) {
+            let later = Prepared::new(Planned::nothing(), None, parse.query.to_vec(), parse.types.to_vec());
+            self.shelves.keep_dormant(parse.name, Arc::new(later), &mut undo);
+        }
         let sent = if sent.is_empty() { message } else { &sent };
         self.send(message, sent, Owed::Parse(Step::boxed(undo, prepared)), to_server);
         Sent::Yes
@@ -369,13 +365,13 @@ impl Exchange {
             match self.freshness(view.statement) {
                 Freshness::Current => {}
                 Freshness::Outdated => self.prepare_again(message, to_server),
-                Freshness::Unknown(inquiry) => {
-                    self.ask(About::Identity(inquiry), to_server);
+                Freshness::Unknown(about) => {
+                    self.ask(about, to_server);
                     return Ok(Sent::Held);
                 }
             }
         }
-        let prepared = self.shelves.statement(view.statement).cloned();
+        let prepared = self.shelves.statement(view.statement).map(Prepared::bound);
         let body = prepared.as_ref().map(|p| Arc::clone(&p.planned.body));
         let guarded = body.as_ref().is_some_and(|b| b.has_guard());
         self.batch.start(self.transaction, self.queue.is_empty(), self.pipeline_open, guarded);
@@ -395,37 +391,8 @@ impl Exchange {
         Ok(Sent::Yes)
     }
 
-    /// Whether a prepared statement is still what it would be if it were prepared now: by the same rules, for the same relations and the same role.
-    /// The server analyzes it anew by itself where names have changed their meaning; its guard must follow.
-    fn freshness(&mut self, statement: &[u8]) -> Freshness {
-        let Some(plan) = self.shelves.statement(statement).and_then(|p| p.plan.clone()) else {
-            return Freshness::Current;
-        };
-        self.follow_reload();
-        let may_ask = !std::mem::take(&mut self.unanswerable);
-        if self.transaction == Transaction::Failed && self.queue.is_empty() {
-            return Freshness::Current;
-        }
-        let closed = |write: &Arc<PlannedWrite>| {
-            matches!(write.fate, Fate::Unguardable(Reason::BreakerOpen))
-                && write.suspect().is_some_and(|suspect| !self.context.breakers.is_open(&suspect))
-        };
-        if !Arc::ptr_eq(&plan.rules, &self.rules) || plan.statements.iter().any(|s| s.body.writes.iter().any(closed)) {
-            return Freshness::Outdated;
-        }
-        let unknown: Vec<_> = plan.names.iter().map(|(key, _)| key).filter(|k| self.names.get(k).is_none()).collect();
-        if !unknown.is_empty() {
-            // Without an answer it stays as it is; its guard checks which relation it meets.
-            return if may_ask { Freshness::Unknown(self.database.inquiry(unknown)) } else { Freshness::Current };
-        }
-        let same = |(key, resolved): &(NameKey, Arc<Resolved>)| {
-            self.names.get(key).is_some_and(|known| Arc::ptr_eq(known, resolved) || known == resolved)
-        };
-        if plan.names.iter().all(same) { Freshness::Current } else { Freshness::Outdated }
-    }
-
     fn execute_message(&mut self, message: &[u8], to_server: &mut Vec<u8>) -> Result<(), WireError> {
-        let (portal, _) = frontend::execute(message)?;
+        let (portal, limit) = frontend::execute(message)?;
         let Some(prepared) = self.shelves.portal(portal).cloned() else {
             self.batch.other();
             self.send(message, message, Owed::Execute(None), to_server);
@@ -433,7 +400,7 @@ impl Exchange {
         };
         let mut undo = Undo::default();
         self.apply(&prepared.planned, &mut undo);
-        let mut running = Box::new(Running::portal(&prepared, vec![undo]));
+        let mut running = Box::new(Running::portal(&prepared, vec![undo], limit));
         running.again = self.second_run.clone();
         let stage = prepared.planned.body.stage.as_deref();
         for sql in stage.iter().flat_map(|stage| &stage.before) {
@@ -499,21 +466,19 @@ impl Exchange {
         undo: Option<&mut Vec<Undo>>,
         to_server: &mut Vec<u8>,
     ) -> Result<Option<Arc<Plan>>, Held> {
-        self.follow_reload();
         // In a failed transaction nothing can be asked, and nothing be written, until the client rolls back.
         let answerable = self.transaction != Transaction::Failed || !self.queue.is_empty();
         let asked_in_vain = std::mem::take(&mut self.unanswerable);
         let may_ask = answerable && !asked_in_vain;
-        let paused = self.related_pause.is_some_and(|until| until.elapsed().is_zero());
-        if may_ask && !paused && self.database.is_stale() {
-            self.ask(About::Related(Arc::clone(&self.rules)), to_server);
+        if may_ask && self.related_wanted() {
+            self.ask(About::Related(Arc::clone(&self.in_force.rules)), to_server);
             return Err(Held);
         }
         match self.plan(text, undo, may_ask) {
             Planning::Plain => Ok(None),
             Planning::Ready(plan) => Ok(Some(plan)),
-            Planning::Ask(inquiry) => {
-                self.ask(About::Identity(inquiry), to_server);
+            Planning::Ask(about) => {
+                self.ask(about, to_server);
                 Err(Held)
             }
         }
@@ -526,16 +491,19 @@ impl Exchange {
 
     pub(super) fn ask_once_more(&mut self, about: About, repeated: bool, to_server: &mut Vec<u8>) {
         self.close_own(to_server);
-        let (sql, parameter) = match &about {
+        let ending = if self.pipeline_open { Ending::Flush } else { Ending::Sync };
+        let mut ask = |sql, parameter: String| compose::write_question(to_server, sql, &[&parameter], ending);
+        match &about {
             About::Related(rules) => {
                 let tables: Vec<QualifiedName> = rules.tables.iter().map(|t| t.qualified_name()).collect();
-                (question::RELATED, question::encode_names(&tables))
+                ask(question::RELATED, question::encode_names(&tables));
             }
-            About::Identity(inquiry) => (question::IDENTIFY, question::encode_asked(&inquiry.asked())),
-            About::Facts(inquiry, _) => (question::RESOLVE, question::encode_asked(&inquiry.asked())),
-        };
-        let ending = if self.pipeline_open { Ending::Flush } else { Ending::Sync };
-        compose::write_question(to_server, sql, &[&parameter], ending);
+            About::Identity(inquiry) => ask(question::IDENTIFY, question::encode_asked(&inquiry.asked())),
+            About::Facts(inquiry, _) => ask(question::RESOLVE, question::encode_asked(&inquiry.asked())),
+            About::Preparation(again) => {
+                compose::write_preparation(to_server, &again.name, &again.text, again.types.as_deref(), ending);
+            }
+        }
         self.queue.push(Owed::Question(Question::new(about, ending, repeated)), true);
         self.waiting = true;
     }
@@ -548,20 +516,16 @@ impl Exchange {
             self.queue.push(Owed::Close(None), true);
         }
     }
-
-    /// The rules were replaced: texts and names are looked at anew.
-    fn follow_reload(&mut self) {
-        let rules = self.context.rules.load();
-        if !Arc::ptr_eq(&rules, &self.rules) {
-            self.rules = Arc::clone(&rules);
-            self.names.forget();
-        }
-        self.database = self.context.databases.names(&self.identity.database, &self.rules);
-    }
 }
 
 /// The message at hand waits for an answer.
 struct Held;
+
+/// Whether a statement may write anything. It may not if it begins with `SELECT`, as nearly all that do not do.
+fn may_write(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    !text.get(..6).is_some_and(|word| word.eq_ignore_ascii_case(b"select"))
+}
 
 /// Messages that await an answer only at `Sync` or `Flush`.
 fn extended(tag: u8) -> bool {

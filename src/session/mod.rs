@@ -15,6 +15,7 @@ mod context;
 mod error;
 mod exchange;
 mod failure;
+mod follow;
 mod frontend;
 mod names;
 mod owed;

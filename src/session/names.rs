@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
+use super::prepared::Undo;
 pub(super) use crate::plan::names::{DatabaseNames, Inquiry, NameKey};
 use crate::{
     catalog::{
@@ -34,13 +35,26 @@ pub(super) struct Question {
     pub(super) answer: Option<Vec<u8>>,
     /// It was asked before, without success.
     pub(super) repeated: bool,
-    /// `CloseComplete`s seen; the second one is the last reply of its own.
+    /// `CloseComplete`s seen; see [`Self::closes`].
     pub(super) closed: u8,
 }
 
 impl Question {
     pub(super) fn new(about: About, ending: Ending, repeated: bool) -> Box<Self> {
         Box::new(Self { about, ending, answer: None, repeated, closed: 0 })
+    }
+
+    /// How many `CloseComplete`s end its replies.
+    pub(super) fn closes(&self) -> u8 {
+        if matches!(self.about, About::Preparation(_)) { 3 } else { 2 }
+    }
+
+    /// It ended without what was asked for.
+    pub(super) fn in_vain(&self) -> bool {
+        match self.about {
+            About::Preparation(_) => self.closed < self.closes(),
+            _ => self.answer.is_none(),
+        }
     }
 
     /// An error does not make the server skip the client's messages.
@@ -58,6 +72,20 @@ pub(super) enum About {
     Identity(Inquiry),
     /// Everything about the relations that these names mean, which are those.
     Facts(Inquiry, Vec<Identified>),
+    /// Nothing: a prepared statement is prepared anew.
+    Preparation(Box<Preparation>),
+}
+
+/// A statement to be prepared anew, in the place of the one of that name.
+#[derive(Debug)]
+pub(super) struct Preparation {
+    pub(super) name: Vec<u8>,
+    /// What is sent: the statement, or the `PREPARE`.
+    pub(super) text: Vec<u8>,
+    /// The parameter type section of its `Parse`; `None`: it is prepared by SQL.
+    pub(super) types: Option<Vec<u8>>,
+    /// Puts the old one back on the shelf.
+    pub(super) undo: Undo,
 }
 
 /// By database, and a relation's state in it: everything about it, and when that was said.
@@ -71,22 +99,37 @@ pub struct Databases {
 }
 
 impl Databases {
+    /// What is known of a database for these rules, if they are still the ones that sessions share.
+    pub(super) fn known(&self, database: &str, rules: &Arc<RuleSet>) -> Option<Arc<DatabaseNames>> {
+        let known = self.names.read().get(database).map(Arc::clone);
+        known.filter(|known| Arc::ptr_eq(known.rules(), rules))
+    }
+
     /// What is known of a database, for the rules in force.
     pub(super) fn names(&self, database: &str, rules: &Arc<RuleSet>) -> Arc<DatabaseNames> {
-        if let Some(known) = self.names.read().get(database)
-            && Arc::ptr_eq(known.rules(), rules)
-        {
+        if let Some(known) = self.known(database, rules) {
+            return known;
+        }
+        let mut map = self.names.write();
+        let known = map.get(database);
+        if let Some(known) = known.filter(|known| Arc::ptr_eq(known.rules(), rules)) {
             return Arc::clone(known);
         }
-        let fresh = Arc::new(DatabaseNames::new(rules, Vec::new(), None));
-        self.names.write().insert(database.to_owned(), Arc::clone(&fresh));
+        // After a reload what led to the guarded tables still does; the server is asked for what is new.
+        let fresh =
+            Arc::new(known.map_or_else(|| DatabaseNames::new(rules, Vec::new(), None), |k| k.with_rules(rules)));
+        map.insert(database.to_owned(), Arc::clone(&fresh));
         fresh
     }
 
-    /// Takes the answer to [`About::Related`].
-    pub(super) fn learn(&self, database: &str, rules: &Arc<RuleSet>, related: Vec<Related>) {
-        let fresh = DatabaseNames::new(rules, related, Some(Instant::now()));
-        self.names.write().insert(database.to_owned(), Arc::new(fresh));
+    /// Takes the answer to [`About::Related`]. Other sessions may be ahead by a reload: they learn nothing from it.
+    pub(super) fn learn(&self, database: &str, rules: &Arc<RuleSet>, related: Vec<Related>) -> Arc<DatabaseNames> {
+        let fresh = Arc::new(DatabaseNames::new(rules, related, Some(Instant::now())));
+        let mut map = self.names.write();
+        if map.get(database).is_none_or(|known| Arc::ptr_eq(known.rules(), rules)) {
+            map.insert(database.to_owned(), Arc::clone(&fresh));
+        }
+        fresh
     }
 
     /// Relations were made or changed: ask again before the next statement.
@@ -130,6 +173,14 @@ pub(super) struct KnownNames(HashMap<NameKey, (Arc<Resolved>, Instant)>);
 impl KnownNames {
     pub(super) fn get(&self, key: &NameKey) -> Option<&Arc<Resolved>> {
         self.0.get(key).filter(|(_, until)| *until > Instant::now()).map(|(resolved, _)| resolved)
+    }
+
+    /// They are known, and mean what they meant.
+    pub(super) fn all_mean(&self, meant: &[(NameKey, Arc<Resolved>)]) -> bool {
+        let same = |(key, resolved): &(NameKey, Arc<Resolved>)| {
+            self.get(key).is_some_and(|known| Arc::ptr_eq(known, resolved) || known == resolved)
+        };
+        meant.iter().all(same)
     }
 
     pub(super) fn learn(&mut self, key: NameKey, resolved: Arc<Resolved>) {

@@ -7,10 +7,11 @@ pub(super) use crate::plan::{Column, Fate};
 use super::{breaker::Suspect, names::NameKey, prepared::Prepared};
 use crate::{
     catalog::facts::Resolved,
-    guard::Skip,
+    control::InForce,
+    guard::{Decision, Guard, Skip},
     observe::{Metrics, TableMetrics},
     plan::{WritePlan, stage::Stage},
-    rules::set::{Kind, RuleSet, TableRules},
+    rules::set::{Kind, Rule, TableRules},
     sql::{
         splice::{CharWidth, Position, Spliced},
         write::{Operation, Verb},
@@ -22,8 +23,8 @@ use crate::{
 pub(super) struct Plan {
     /// The client's text.
     pub(super) text: Vec<u8>,
-    /// The rules it was made by.
-    pub(super) rules: Arc<RuleSet>,
+    /// What it was made by.
+    pub(super) in_force: Arc<InForce>,
     /// What is sent instead. `None`: the client's text.
     pub(super) spliced: Option<Spliced>,
     /// What its names meant.
@@ -33,6 +34,17 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Of a text that does nothing of note.
+    pub(super) fn nothing(text: &[u8], in_force: &Arc<InForce>) -> Self {
+        let (text, in_force) = (text.to_vec(), Arc::clone(in_force));
+        Self { text, in_force, spliced: None, names: Arc::default(), statements: [Planned::nothing()].into() }
+    }
+
+    /// What is sent to the server.
+    pub(super) fn sent(&self) -> &[u8] {
+        self.spliced.as_ref().map_or(&self.text, |spliced| &spliced.text)
+    }
+
     /// The server's error position in the client's text; `None`: it is the same.
     pub(super) fn position(&self, position: usize, width: CharWidth) -> Option<Position> {
         self.spliced.as_ref().map(|s| s.position(&self.text, position, width))
@@ -121,6 +133,11 @@ impl Body {
         })
     }
 
+    /// A rule in it wants to know how many rows were written.
+    pub(super) fn counts_rows(&self) -> bool {
+        self.writes.iter().any(|write| write.counted().next().is_some())
+    }
+
     /// The guards in it.
     pub(super) fn guards(&self) -> Vec<Suspect> {
         self.writes.iter().filter(|w| matches!(w.fate, Fate::Guarded(_))).filter_map(|w| w.suspect()).collect()
@@ -147,6 +164,16 @@ pub(super) struct PlannedWrite {
 }
 
 impl PlannedWrite {
+    /// The rules that are judged by how many rows the statement wrote.
+    pub(super) fn counted(&self) -> impl Iterator<Item = (&Guard, &Rule, &Decision)> {
+        let guard = match &self.fate {
+            Fate::Guarded(guard) | Fate::Untouched(guard) if self.top => Some(guard),
+            _ => None,
+        };
+        let rules = guard.into_iter().flat_map(|guard| guard.counted.iter().map(move |counted| (guard, counted)));
+        rules.filter_map(|(guard, (number, decision))| Some((&**guard, self.table.rules.get(*number)?, decision)))
+    }
+
     /// Its guard, for the breaker.
     pub(super) fn suspect(&self) -> Option<Suspect> {
         let resolved = Arc::clone(self.resolved.as_ref()?);

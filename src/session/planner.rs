@@ -1,26 +1,30 @@
 //! From a text of the client to its [`Plan`]: find the writes, ask what their names mean, compile the guards, splice.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use super::{
     breaker::Suspect,
     exchange::{Exchange, Transaction},
-    names::{DatabaseNames, Inquiry, NameKey},
+    names::{About, DatabaseNames, NameKey},
     plan::{Body, Column, Fate, Plan, Planned, PlannedWrite},
-    prepared::{Prepared, Shelf, Undo},
+    prepared::{BySql, Prepared, Shelf, Undo},
 };
 use crate::{
     catalog::facts::{Resolved, StageFacts},
-    guard::{Guard, Reason, Site},
+    control::InForce,
+    guard::{Guard, Reason, Site, cache::same_exemptions},
     plan::{
         StatementPlan, Surroundings, plan_statement,
         stage::{self, Way},
     },
-    rules::set::{RuleSet, TableRules},
+    rules::set::{Exemption, RuleSet, TableRules},
     sql::{
         cache::{Sightings, TextCache},
         locate::locate,
-        splice::{Edit, splice_at},
+        splice::{Edit, splice, splice_at},
         write::{LexOptions, Operation, Statement, Target, Verb},
     },
 };
@@ -34,18 +38,33 @@ pub struct PlanCache {
     plans: TextCache<PlanParts>,
     /// A plan is kept when its text comes for the second time.
     seen: Sightings,
+    /// Address of the rules that the newest plans were made by.
+    rules: AtomicUsize,
+}
+
+impl PlanCache {
+    /// A session takes up these rules. If it is the first one, plans made by others are let go: each holds on to all rules that it was made by.
+    pub(super) fn take_up(&self, rules: &Arc<RuleSet>) -> bool {
+        let address = Arc::as_ptr(rules).addr();
+        let first = self.rules.swap(address, Ordering::Relaxed) != address;
+        if first {
+            self.plans.clear();
+        }
+        first
+    }
 }
 
 impl Default for PlanCache {
     fn default() -> Self {
-        Self { plans: TextCache::new(CACHE_BYTES), seen: Sightings::default() }
+        Self { plans: TextCache::new(CACHE_BYTES), seen: Sightings::default(), rules: AtomicUsize::new(0) }
     }
 }
 
 /// A plan without its text, and all that it depends on.
 #[derive(Debug)]
 struct PlanParts {
-    rules: Arc<RuleSet>,
+    in_force: Arc<InForce>,
+    exemptions: Arc<[Arc<Exemption>]>,
     database: Arc<DatabaseNames>,
     names: Arc<[(NameKey, Arc<Resolved>)]>,
     /// Something in it must be noticed.
@@ -96,8 +115,8 @@ pub(super) enum Delivery {
 pub(super) enum Planning {
     /// Forward it as it is; nothing in it concerns us.
     Plain,
-    /// The server must be asked first what these names mean.
-    Ask(Inquiry),
+    /// The server must be asked this first.
+    Ask(About),
     /// Send the plan's text.
     Ready(Arc<Plan>),
 }
@@ -127,15 +146,19 @@ impl Exchange {
         };
         let unknown = self.unknown_names(&located.statements);
         if may_ask && !unknown.is_empty() {
-            return Planning::Ask(self.database.inquiry(&unknown));
+            return Planning::Ask(About::Identity(self.database.inquiry(&unknown)));
+        }
+        if may_ask && let Some(about) = self.outdated_preparation(located.statements.iter().map(|s| &s.verb)) {
+            return Planning::Ask(about);
         }
         let mut edits = Vec::new();
         let mut statements = Vec::with_capacity(located.statements.len());
         let mut changed = false;
         for statement in &located.statements {
+            let first = edits.len();
             let body = Arc::new(self.plan_statement(text, statement, changed, &mut edits));
             changed |= statement.changes_names;
-            let planned = self.planned(text, statement, body);
+            let planned = self.planned(text, statement, body, &edits[first..]);
             if let Some(undos) = &mut undos {
                 let mut undo = Undo::default();
                 self.apply(&planned, &mut undo);
@@ -153,7 +176,8 @@ impl Exchange {
             edit.at -= base;
         }
         let made = PlanParts {
-            rules: Arc::clone(&self.rules),
+            in_force: Arc::clone(&self.in_force),
+            exemptions: Arc::clone(&self.exemptions),
             database: Arc::clone(&self.database),
             names: self.names_in(&located.statements),
             concerns: statements.iter().any(Planned::concerns),
@@ -185,7 +209,7 @@ impl Exchange {
         let statements = Arc::clone(&parts.statements);
         Planning::Ready(Arc::new(Plan {
             text: text.to_vec(),
-            rules: Arc::clone(&parts.rules),
+            in_force: Arc::clone(&parts.in_force),
             spliced,
             names: Arc::clone(&parts.names),
             statements,
@@ -201,7 +225,8 @@ impl Exchange {
         let same_names = |(key, resolved): &(NameKey, Arc<Resolved>)| {
             self.names.get(key).is_some_and(|known| Arc::ptr_eq(known, resolved))
         };
-        let same = Arc::ptr_eq(&kept.rules, &self.rules)
+        let same = Arc::ptr_eq(&kept.in_force, &self.in_force)
+            && same_exemptions(&kept.exemptions, &self.exemptions)
             && Arc::ptr_eq(&kept.database, &self.database)
             && kept.names.iter().all(same_names);
         same.then_some((base, kept))
@@ -221,7 +246,7 @@ impl Exchange {
     }
 
     /// Targets of writes that may be to guarded tables and whose meaning is not known.
-    fn unknown_names(&self, statements: &[Statement]) -> Vec<NameKey> {
+    pub(super) fn unknown_names(&self, statements: &[Statement]) -> Vec<NameKey> {
         let mut unknown: Vec<NameKey> = Vec::new();
         for write in statements.iter().flat_map(|s| &s.writes) {
             let key = NameKey::of(&write.target);
@@ -240,22 +265,22 @@ impl Exchange {
         Body { column, writes: writes.into_iter().map(series).collect(), stage: stage.map(Arc::new) }
     }
 
-    fn planned(&self, text: &[u8], statement: &Statement, body: Arc<Body>) -> Planned {
+    fn planned(&self, text: &[u8], statement: &Statement, body: Arc<Body>, edits: &[Edit]) -> Planned {
         let verb = statement.verb.clone();
         let rolls_back = matches!(verb, Verb::Rollback | Verb::RollbackTo(_) | Verb::Deallocate(None));
         let changes = statement.changes_names || verb == Verb::ChangesNames || rolls_back;
+        let named = statement.writes.iter().any(|w| self.database.may_concern(&w.target));
+        // What is executed may write a guarded table another time.
+        let executed = matches!(&verb, Verb::Execute { name, .. } if self.shelves.statement(name.as_bytes()).is_some());
+        let watched = executed || body.writes.is_empty() && named;
         let (body, prepares) = match &verb {
             Verb::Prepare(_) => {
-                let inner = Planned {
-                    verb: Verb::Plain,
-                    body,
-                    prepares: None,
-                    changes: false,
-                    relations: false,
-                    watched: false,
-                };
-                let prepared = Prepared { planned: inner, plan: None, text: text.to_vec(), types: Vec::new() };
-                (Arc::new(Body::EMPTY), prepared.planned.concerns().then(|| Arc::new(prepared)))
+                let inner =
+                    Planned { verb: Verb::Plain, body, prepares: None, changes: false, relations: false, watched };
+                let interest = inner.concerns() || !statement.writes.is_empty();
+                let prepared =
+                    || Arc::new(self.prepared_by_sql(&text[statement.span.clone()], statement, inner, edits));
+                (Arc::new(Body::EMPTY), interest.then(prepared))
             }
             Verb::Execute { name, wrapped } => match self.shelves.statement(name.as_bytes()) {
                 Some(prepared) if *wrapped => {
@@ -266,22 +291,36 @@ impl Exchange {
                 None => (body, None),
             },
             Verb::Fetch(name) => match self.shelves.portal(name.as_bytes()) {
+                // Rows are read past what its runs count.
+                Some(portal) if portal.planned.body.counts_rows() => {
+                    portal.ends();
+                    (Arc::clone(&portal.planned.body), None)
+                }
                 Some(portal) if portal.planned.body.column != Column::None => (Arc::clone(&portal.planned.body), None),
                 _ => (body, None),
             },
             _ => (body, None),
         };
-        let watched = body.writes.is_empty() && statement.writes.iter().any(|w| self.database.may_concern(&w.target));
         let relations = changes && makes_relations(&text[statement.span.clone()]);
         Planned { verb, body, prepares, changes, relations, watched }
+    }
+
+    /// What a `PREPARE` prepares; its text is `own`.
+    fn prepared_by_sql(&self, own: &[u8], statement: &Statement, planned: Planned, edits: &[Edit]) -> Prepared {
+        let at = |edit: &Edit| Edit { at: edit.at - statement.span.start, ..edit.clone() };
+        let sent = splice(own, &edits.iter().map(at).collect::<Vec<_>>()).text;
+        let names = self.names_in(std::slice::from_ref(statement));
+        let by_sql = BySql { in_force: Arc::clone(&self.in_force), names, sent };
+        Prepared { by_sql: Some(by_sql), ..Prepared::new(planned, None, own.to_vec(), Vec::new()) }
     }
 
     /// Does to the session what a statement that runs does to it.
     pub(super) fn apply(&mut self, planned: &Planned, undo: &mut Undo) {
         match &planned.verb {
-            Verb::Prepare(name) => {
-                self.shelves.set(Shelf::Statements, name.as_bytes(), planned.prepares.clone(), undo);
-            }
+            Verb::Prepare(name) => match &planned.prepares {
+                Some(prepared) => self.shelves.shelve(name.as_bytes(), Arc::clone(prepared), undo),
+                None => self.shelves.set(Shelf::Statements, name.as_bytes(), None, undo),
+            },
             Verb::Deallocate(Some(name)) => self.shelves.set(Shelf::Statements, name.as_bytes(), None, undo),
             Verb::Deallocate(None) => self.shelves.clear_statements(undo),
             _ => {}
@@ -303,7 +342,15 @@ fn makes_relations(statement: &[u8]) -> bool {
 
 impl Surroundings for Exchange {
     fn rules(&self) -> &RuleSet {
-        &self.rules
+        &self.in_force.rules
+    }
+
+    fn observe_only(&self) -> bool {
+        self.in_force.observe_only
+    }
+
+    fn exemptions(&self) -> &[Arc<Exemption>] {
+        &self.exemptions
     }
 
     fn mark(&self) -> &str {

@@ -11,12 +11,12 @@ use super::{
     staged::Staged,
 };
 use crate::{
-    guard::{Finding, Guard, Reason, Skip, Verdict, Violation, verdict, violation},
+    guard::{Guard, Reason, Skip, Verdict, Violation, verdict, violation},
     observe::{self, Outcome, StatementContext, StatementLog, WriteResult},
-    rules::set::Action,
+    rules::set::{Action, Kind},
     sql::{
         splice::{CharWidth, Position},
-        write::{LexOptions, Operation, Verb},
+        write::{LexOptions, Verb},
     },
     wire::{
         WireError,
@@ -35,7 +35,6 @@ const SQLSTATE_UNGUARDABLE: &str = "0A000";
 pub(super) struct Teller<'t> {
     pub(super) context: &'t Context,
     pub(super) identity: &'t Identity,
-    pub(super) config_hash: &'t str,
     pub(super) lex: LexOptions,
     pub(super) writes: &'t mut PendingWrites,
 }
@@ -60,6 +59,8 @@ pub(super) struct Running {
     /// `NoticeResponse`s for the client, before the statement's `CommandComplete`.
     warnings: Vec<u8>,
     warned: u32,
+    /// The greatest number of rows that this run of a portal fetches; 0: all.
+    limit: u64,
 }
 
 #[derive(Debug)]
@@ -81,14 +82,26 @@ impl Running {
         Self::new(What::Query(plan), undo, started)
     }
 
-    pub(super) fn portal(prepared: &Arc<Prepared>, undo: Vec<Undo>) -> Self {
-        Self::new(What::Portal(Arc::clone(prepared)), undo, Instant::now())
+    pub(super) fn portal(prepared: &Arc<Prepared>, undo: Vec<Undo>, limit: i32) -> Self {
+        let limit = u64::try_from(limit).unwrap_or(0);
+        Self { limit, ..Self::new(What::Portal(Arc::clone(prepared)), undo, Instant::now()) }
     }
 
     fn new(what: What, undo: Vec<Undo>, started: Instant) -> Self {
         let (seen, warnings) = (Vec::new(), Vec::new());
-        let mut running =
-            Self { what, at: 0, staged: None, undo, again: None, started, rows: 0, seen, warnings, warned: 0 };
+        let mut running = Self {
+            what,
+            at: 0,
+            staged: None,
+            undo,
+            again: None,
+            started,
+            rows: 0,
+            seen,
+            warnings,
+            warned: 0,
+            limit: 0,
+        };
         running.stage();
         running
     }
@@ -120,6 +133,15 @@ impl Running {
             What::Query(plan) => &plan.text,
             What::Portal(prepared) => &prepared.text,
         }
+    }
+
+    /// Hash of the rules that judge it.
+    fn config_hash(&self) -> String {
+        let in_force = match &self.what {
+            What::Query(plan) => Some(&plan.in_force),
+            What::Portal(prepared) => prepared.in_force(),
+        };
+        in_force.map_or_else(String::new, |in_force| in_force.rules.hash.clone())
     }
 
     /// As [`Plan::position`].
@@ -251,13 +273,10 @@ impl Running {
 
     /// Counts and logs what a guard said about one row.
     fn tell(&mut self, number: usize, write: &PlannedWrite, guard: &Guard, verdict: Verdict, teller: &mut Teller<'_>) {
-        if self.seen.len() <= number {
-            self.seen.resize_with(number + 1, Seen::default);
-        }
         let findings = match verdict {
             Verdict::Good => return,
             Verdict::OtherRelation(oid) => {
-                if self.seen[number].unjudged.replace(Reason::OtherRelation).is_none() {
+                if self.seen(number).unjudged.replace(Reason::OtherRelation).is_none() {
                     tracing::warn!(table = write.metrics.name(), oid, "rows went into another relation than expected");
                 }
                 return;
@@ -271,41 +290,55 @@ impl Running {
             Verdict::Findings(findings) => findings,
         };
         for finding in &findings {
-            self.finding(number, write, guard, finding, teller);
+            if let Some(violation) = Violation::new(finding, guard, &write.table) {
+                self.violation(number, write, &violation, teller);
+            }
         }
     }
 
-    fn finding(
-        &mut self,
-        number: usize,
-        write: &PlannedWrite,
-        guard: &Guard,
-        finding: &Finding,
-        teller: &mut Teller<'_>,
-    ) {
-        let Some(violation) = Violation::new(finding, guard, &write.table) else { return };
+    /// Judges how many rows a write has written.
+    fn count(&mut self, number: usize, write: &PlannedWrite, rows: u64, teller: &mut Teller<'_>) {
+        for (guard, rule, decision) in write.counted() {
+            if let Kind::AffectsRows(least) = &rule.kind
+                && rows < least.min
+            {
+                let decided = decision.here(jiff::Timestamp::now(), &teller.identity.application_name);
+                let violation = Violation::too_few_rows(rule, least.min, rows, decided, &guard.context);
+                self.violation(number, write, &violation, teller);
+            }
+        }
+    }
+
+    fn seen(&mut self, number: usize) -> &mut Seen {
+        if self.seen.len() <= number {
+            self.seen.resize_with(number + 1, Seen::default);
+        }
+        &mut self.seen[number]
+    }
+
+    fn violation(&mut self, number: usize, write: &PlannedWrite, violation: &Violation, teller: &mut Teller<'_>) {
         write.metrics.violation(&violation.rule, violation.action, violation.cause, violation.by_seconds.map(f64::abs));
         if violation.action == Action::Warn && self.warned < MOST_WARNINGS {
             self.warned += 1;
             let mut info = compose::info("WARNING", violation::SQLSTATE_WARNED, violation.message.clone());
-            describe(&mut info, &violation);
+            describe(&mut info, violation);
             compose::write_notice(&mut self.warnings, info);
         }
-        if self.seen[number].log.is_none() {
+        if self.seen(number).log.is_none() {
             let context = StatementContext {
                 session: teller.identity.for_log(),
                 table: write.metrics.name().to_owned(),
                 operation: write.operation,
                 fingerprint: observe::fingerprint(self.text(), teller.lex),
                 traceparent: observe::traceparent(self.text()),
-                config_hash: teller.config_hash.to_owned(),
+                config_hash: self.config_hash(),
             };
-            self.seen[number].log = Some(teller.context.violations.statement(context));
+            self.seen(number).log = Some(teller.context.violations.statement(context));
         }
-        let seen = &mut self.seen[number];
+        let seen = self.seen(number);
         seen.worst = seen.worst.max(Some(violation.action));
         if let Some(log) = &mut seen.log {
-            log.violation(|| (&violation).into());
+            log.violation(|| violation.into());
         }
     }
 
@@ -319,22 +352,29 @@ impl Running {
             staged_tag = tag;
             command = &staged_tag;
         }
-        to_client.append(&mut self.warnings);
-        match &self.staged {
-            Some(_) => backend::write_command_complete(to_client, command),
-            None => to_client.extend_from_slice(message),
-        }
         if message[0] == tag::PORTAL_SUSPENDED {
+            to_client.append(&mut self.warnings);
+            to_client.extend_from_slice(message);
+            if let What::Portal(prepared) = &self.what {
+                prepared.pauses(self.limit);
+            }
             self.rows_judged();
             return true;
         }
         let rows = backend::tag_rows(command);
+        let before = match &self.what {
+            What::Portal(prepared) => prepared.ends(),
+            What::Query(_) => 0,
+        };
         let elapsed = self.started.elapsed();
         let fetched = matches!(self.statement().map(|s| &s.verb), Some(Verb::Fetch(_)));
         if fetched {
             self.rows_judged();
         } else if let Some(body) = self.body() {
             for (number, write) in body.writes.iter().enumerate() {
+                if command.starts_with(write.operation.verb().as_bytes()) {
+                    self.count(number, write, rows.saturating_add(before), teller);
+                }
                 let seen = self.seen.get(number);
                 write.metrics.statement(write.operation, outcome(write, seen));
                 count_unguardable(write, seen.and_then(|s| s.unjudged));
@@ -350,6 +390,11 @@ impl Running {
                 }
                 teller.writes.write(&write.metrics, write.operation);
             }
+        }
+        to_client.append(&mut self.warnings);
+        match &self.staged {
+            Some(_) => backend::write_command_complete(to_client, command),
+            None => to_client.extend_from_slice(message),
         }
         match self.statement().map(|s| &s.verb) {
             Some(Verb::Savepoint(name)) => teller.writes.savepoint(name),
@@ -421,6 +466,7 @@ fn contains(text: &[u8], mark: &str) -> bool {
 fn outcome(write: &PlannedWrite, seen: Option<&Seen>) -> Outcome {
     match (&write.fate, seen.and_then(|s| s.worst)) {
         (Fate::Unguardable(_) | Fate::Refused(_), _) => Outcome::Unguardable,
+        (_, Some(Action::Exempt)) => Outcome::Exempt,
         (_, Some(Action::Observe)) => Outcome::Observed,
         (_, Some(Action::Warn)) => Outcome::Warned,
         (_, Some(Action::Reject)) => Outcome::Rejected,
@@ -464,7 +510,7 @@ fn describe(info: &mut pgwire::error::ErrorInfo, violation: &Violation) {
 fn refused(write: &PlannedWrite, reason: Reason) -> pgwire::error::ErrorInfo {
     let message = format!(
         "{} on relation \"{}\" cannot be judged by its timestamp rules",
-        verb(write.operation),
+        write.operation.verb(),
         write.table.table
     );
     let mut info = compose::info("ERROR", SQLSTATE_UNGUARDABLE, message);
@@ -476,13 +522,4 @@ fn refused(write: &PlannedWrite, reason: Reason) -> pgwire::error::ErrorInfo {
     info.schema = Some(write.table.schema.clone());
     info.table = Some(write.table.table.clone());
     info
-}
-
-fn verb(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Insert => "INSERT",
-        Operation::Update => "UPDATE",
-        Operation::Merge => "MERGE",
-        Operation::Copy => "COPY",
-    }
 }

@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
-
 use super::{
     Breakers, Context, Databases, PlanCache,
     context::Identity,
@@ -12,6 +10,7 @@ use super::{
 };
 use crate::{
     catalog::facts::Resolved,
+    control::Control,
     guard::{cache::GuardCache, testing},
     observe::{LogLimits, Metrics, ViolationLog},
     rules::load::load_texts,
@@ -35,12 +34,13 @@ tables:
 
 fn context() -> Arc<Context> {
     let rules = load_texts([("rules.yaml", RULES)]).unwrap().set;
+    let metrics = Metrics::new();
     Arc::new(Context {
         upstream: String::new(),
         connect_timeout: Duration::ZERO,
         startup_timeout: Duration::ZERO,
-        rules: Arc::new(ArcSwap::from_pointee(rules)),
-        metrics: Metrics::new(),
+        control: Control::with(rules, &[], &metrics),
+        metrics,
         violations: ViolationLog::new(LogLimits::default()),
         message_cap: 1 << 20,
         mark: "0123456789abcdef".to_owned(),
@@ -54,7 +54,7 @@ fn context() -> Arc<Context> {
 /// A session that has been greeted, and knows what `ex` means.
 fn session() -> Exchange {
     let context = context();
-    let rules = context.rules.load_full();
+    let rules = Arc::clone(&context.control.in_force().rules);
     context.databases.learn("db", &rules, Vec::new());
     let identity = Identity { database: "db".to_owned(), ..Identity::default() };
     let open = context.metrics.session();

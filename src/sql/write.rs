@@ -90,6 +90,16 @@ impl Operation {
             Self::Copy => "copy",
         }
     }
+
+    /// As SQL and command tags have it.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Insert => "INSERT",
+            Self::Update => "UPDATE",
+            Self::Merge => "MERGE",
+            Self::Copy => "COPY",
+        }
+    }
 }
 
 /// The relation a write names, each part folded or unquoted as PostgreSQL does.

@@ -43,6 +43,10 @@ pub fn write_statement(out: &mut Vec<u8>, sql: &[u8], parameters: &[&str]) {
 /// A question of our own: a statement, and what makes the server answer.
 pub fn write_question(out: &mut Vec<u8>, sql: &str, parameters: &[&str], ending: Ending) {
     write_statement(out, sql.as_bytes(), parameters);
+    write_ending(out, ending);
+}
+
+fn write_ending(out: &mut Vec<u8>, ending: Ending) {
     match ending {
         Ending::Sync => push(out, &Sync::new()),
         Ending::Flush => push(out, &Flush::new()),
@@ -60,6 +64,24 @@ fn push_raw(out: &mut Vec<u8>, tag: u8, parts: &[&[u8]]) {
 /// `Close` of our own prepared statement, where an error has kept the server from it.
 pub fn write_close_own(out: &mut Vec<u8>) {
     write_close_statement(out, OWN_NAME.as_bytes());
+}
+
+/// Prepares a statement anew in the place of the one of that name: by a `Parse` with these parameter types, or by running the `PREPARE` in `text`.
+/// Either way three `CloseComplete`s answer it; `Close` of a name that does not exist is no error.
+pub fn write_preparation(out: &mut Vec<u8>, name: &[u8], text: &[u8], types: Option<&[u8]>, ending: Ending) {
+    let own = OWN_NAME.as_bytes();
+    write_close_statement(out, name);
+    if let Some(types) = types {
+        super::frontend::write_parse(out, name, text, types);
+    } else {
+        super::frontend::write_parse(out, own, text, &[0, 0]);
+        let name = Some(OWN_NAME.to_owned());
+        push(out, &Bind::new(name.clone(), name.clone(), Vec::new(), Vec::new(), Vec::new()));
+        push(out, &Execute::new(name, 0));
+    }
+    push(out, &Close::new(b'P', Some(OWN_NAME.to_owned())));
+    write_close_statement(out, own);
+    write_ending(out, ending);
 }
 
 /// `Close` of a prepared statement.

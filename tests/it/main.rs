@@ -9,6 +9,7 @@ mod bad_input;
 mod catalog;
 mod causes;
 mod clients;
+mod control;
 mod differential;
 mod documents;
 mod guard;

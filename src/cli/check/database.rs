@@ -78,7 +78,8 @@ impl Asking<'_> {
             if let Kind::Parent(parent) = &rule.kind {
                 self.join(table, rule, parent).await?;
             }
-            if self.found.len() == before {
+            // What is judged by the number of rows has no SQL.
+            if self.found.len() == before && !matches!(rule.kind, Kind::AffectsRows(_)) {
                 self.guard(table, rule, &facts).await?;
             }
         }

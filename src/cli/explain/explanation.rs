@@ -111,7 +111,9 @@ impl WriteExplained {
         let rules = &plan.table.rules;
         match &plan.fate {
             Fate::Guarded(guard) | Fate::Untouched(guard) => {
-                guard.judged.iter().map(|(number, _)| rules[*number].name.as_str()).collect()
+                let counted = guard.counted.iter().map(|(number, _)| *number);
+                let judged = guard.judged.iter().map(|(number, _)| *number).chain(counted);
+                judged.map(|number| rules[number].name.as_str()).collect()
             }
             Fate::Unguardable(_) | Fate::Refused(_) => rules.iter().map(|rule| rule.name.as_str()).collect(),
         }

@@ -117,7 +117,8 @@ impl Out {
                 self.rules(&plan.table, guard);
             }
             Fate::Untouched(guard) => {
-                self.prose("  ", &format!("{head}: not judged by the rules of {}", plan.table.label()));
+                let how = if guard.counted.is_empty() { "not judged" } else { "judged by the number of its rows," };
+                self.prose("  ", &format!("{head}: {how} by the rules of {}", plan.table.label()));
                 self.rules(&plan.table, guard);
             }
             Fate::Unguardable(reason) => {
@@ -154,7 +155,9 @@ impl Out {
         let names = longest(&|n| table.rules[n].name.chars().count());
         let kinds = longest(&|n| table.rules[n].kind.as_str().len());
         for (number, rule) in table.rules.iter().enumerate() {
-            let action = guard.judged.iter().find(|(judged, _)| *judged == number).map(|(_, action)| *action);
+            let counted = guard.counted.iter().map(|(counted, decision)| (*counted, decision.strictest()));
+            let mut judged = guard.judged.iter().copied().chain(counted);
+            let action = judged.find(|(judged, _)| *judged == number).map(|(_, action)| action);
             let skip = guard.skipped.iter().find(|(skipped, _)| *skipped == number).map(|(_, skip)| *skip);
             let kind = rule.kind.as_str();
             let verdict = verdict(rule.on_violation.action(guard.context.operation), action);

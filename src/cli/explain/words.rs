@@ -41,6 +41,7 @@ pub(super) fn why(reason: Reason) -> &'static str {
         Reason::BreakerOpen => "The guard failed a moment ago.",
         Reason::CatalogUnknown => "The catalog could not be asked.",
         Reason::TooManyColumns => "The result would have more than 1,664 columns.",
+        Reason::RowsUnknown => "Inside WITH and EXPLAIN the server does not tell how many rows a write has written.",
         Reason::UpsertUnknown => {
             "Whether ON CONFLICT DO UPDATE makes a new row cannot be told here, and it sets none of the rule's columns: the rule only observes."
         }
@@ -84,6 +85,7 @@ pub(super) fn what_to_do(reason: Reason) -> &'static str {
         }
         Reason::BreakerOpen | Reason::CatalogUnknown => "Try again.",
         Reason::TooManyColumns => "Return fewer columns.",
+        Reason::RowsUnknown => "Make it a statement of its own.",
         Reason::UpsertUnknown => "Set always: true on the rule, or set one of its columns in DO UPDATE.",
         Reason::OldRow => "Put the rows to be updated into the WHERE by their key, or use PostgreSQL 18.",
         Reason::SetConfig => "GRANT EXECUTE ON FUNCTION pg_catalog.set_config to the role.",

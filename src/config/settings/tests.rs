@@ -31,7 +31,9 @@ fn a_file_may_set_everything() {
 listen: '[::]:7000'
 upstream: db.internal
 admin: off
+admin_changes: anywhere
 rules: [team-a.yaml, team-b]
+watch_rules: off
 log_format: json
 log: warn,chronoguard::violation=info
 log_values: false
@@ -48,7 +50,9 @@ drain_grace: 2m
         listen: HostPort { host: "::".into(), port: 7000 },
         upstream: HostPort { host: "db.internal".into(), port: 5432 },
         admin: None,
+        admin_changes_from_anywhere: true,
         rules: vec!["team-a.yaml".into(), "team-b".into()],
+        watch_rules: None,
         log_format: LogFormat::Json,
         log: "warn,chronoguard::violation=info".into(),
         log_values: false,
@@ -122,7 +126,7 @@ colour: red
             "chronoguard.yaml:6:1: drain_grace: expected a value, found none",
             "chronoguard.yaml:7:1: log: expected one value, found a list",
             "chronoguard.yaml:8:1: listen is set twice",
-            "chronoguard.yaml:9:1: unknown key \"colour\": known are listen, upstream, admin, rules, log_format, log, log_values, \
+            "chronoguard.yaml:9:1: unknown key \"colour\": known are listen, upstream, admin, admin_changes, rules, watch_rules, log_format, log, log_values, \
              log_violations, threads, max_connections, message_cap, connect_timeout, startup_timeout, drain_grace",
         ]
     );

@@ -44,7 +44,7 @@ fn has(text: &str, line: &str) {
 #[test]
 fn series_of_loaded_rules_exist_at_zero() {
     let metrics = Metrics::new();
-    metrics.rules_replaced(&rules());
+    metrics.rules_replaced(None, &rules());
     let text = metrics.render();
     has(&text, "chronoguard_rules_loaded 1");
     has(&text, r#"chronoguard_config_info{hash="00112233445566aa"} 1"#);
@@ -61,8 +61,8 @@ fn series_of_loaded_rules_exist_at_zero() {
 #[test]
 fn a_new_rule_set_replaces_the_hash() {
     let metrics = Metrics::new();
-    metrics.rules_replaced(&rules());
-    metrics.rules_replaced(&RuleSet { tables: vec![], hash: "ff".into(), ..RuleSet::default() });
+    metrics.rules_replaced(None, &rules());
+    metrics.rules_replaced(None, &RuleSet { tables: vec![], hash: "ff".into(), ..RuleSet::default() });
     let text = metrics.render();
     assert_eq!(text.lines().filter(|l| l.starts_with("chronoguard_config_info{")).count(), 1);
     has(&text, r#"chronoguard_config_info{hash="ff"} 1"#);

@@ -10,6 +10,7 @@ fn finding(rule: &str) -> Finding {
     Finding {
         rule: rule.into(),
         action: Action::Reject,
+        exemption: None,
         cause: "default_after_explicit",
         evidence: Some("created_at is not in the column list, its default is now()".into()),
         columns: vec![value("created_at", "2026-01-01 00:00:00.02+00"), value("started_at", "2026-01-01 00:00:00+00")],

@@ -3,6 +3,7 @@
 //! **Adding one**: a file here with a [`Spec`], a line in [`KINDS`], a variant of [`Kind`], its SQL in the guard compiler, and its manual as
 //! `docs/rules/<kind>.md`: the tests hold each page against the code.
 
+mod affects_rows;
 mod check;
 mod duration;
 mod monotonic;
@@ -35,8 +36,8 @@ pub struct Spec {
     pub read: fn(&mut Context, &Node, &Fields<'_>, Owner<'_>) -> Option<Kind>,
 }
 
-/// Every kind that judges the row as written, alone or beside what it was before.
-pub const KINDS: [Spec; 10] = [
+/// Every kind that judges a write as it is done.
+pub const KINDS: [Spec; 11] = [
     order::SPEC,
     duration::SPEC,
     near_now::SPEC,
@@ -47,10 +48,11 @@ pub const KINDS: [Spec; 10] = [
     write_once::SPEC,
     monotonic::SPEC,
     transitions::SPEC,
+    affects_rows::SPEC,
 ];
 
-/// Kinds of the rule language that need the statement's end or the auditor: their place is in the list above once they exist.
-pub const LATER_KINDS: [&str; 2] = ["affects_rows", "deadline"];
+/// Kinds of the rule language that need the auditor: their place is in the list above once they exist.
+pub const LATER_KINDS: [&str; 1] = ["deadline"];
 
 /// The columns of a kind that hold points in time, which a rule's `unit` is about.
 pub fn time_columns(kind: &Kind) -> Vec<&str> {

@@ -15,10 +15,10 @@ const DEEPEST: usize = 16;
 const PRESETS: &str = "presets";
 
 /// A rule file, or why a path gives none.
-pub(super) type Found = Result<PathBuf, Box<Diagnostic>>;
+pub type Found = Result<PathBuf, Box<Diagnostic>>;
 
 /// Every rule file that comes into force, in order, each once; or why a path gives none. Presets further down than a path are left out.
-pub(super) fn rule_files(paths: &[PathBuf]) -> Vec<Found> {
+pub fn rule_files(paths: &[PathBuf]) -> Vec<Found> {
     files(paths, false)
 }
 

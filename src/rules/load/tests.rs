@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::rules::set::{Action, Kind, OnUnguardable, Rule, Span, Unit};
+use crate::{
+    rules::set::{Action, Kind, Matches, Network, OnUnguardable, Ramp, Rule, Span, Unit},
+    sql::write::Operation,
+};
 
 /// Everything of DESIGN 6.2 that this version has.
 const FULL: &str = r#"version: 1
@@ -258,8 +261,29 @@ fn mistakes_of_kinds() {
         ("{name: a, order: [a, b], strict: yes}", 42, "wrong-type"),
         ("{name: a, order: [a, b], timezone: CET}", 44, "bad-value"),
         ("{name: a, order: [a, b], unit: h}", 40, "bad-value"),
-        ("{name: a, order: [a, b], ramp: 5%}", 34, "not-supported-yet"),
-        ("{name: a, order: [a, b], on_violation: {insert: warn}}", 48, "not-supported-yet"),
+        ("{name: a, order: [a, b], on_violation: reject, ramp: 0%}", 62, "bad-value"),
+        ("{name: a, order: [a, b], on_violation: reject, ramp: 101%}", 62, "bad-value"),
+        ("{name: a, order: [a, b], on_violation: reject, ramp: 5}", 62, "bad-value"),
+        ("{name: a, order: [a, b], on_violation: reject, ramp: 0.005%}", 62, "bad-value"),
+        ("{name: a, order: [a, b], on_violation: reject, ramp: [5%]}", 62, "wrong-type"),
+        ("{name: a, order: [a, b], on_violation: reject, since: 2027-02-30}", 63, "bad-value"),
+        ("{name: a, order: [a, b], on_violation: reject, since: 2027-02-03T10:00:00}", 63, "bad-value"),
+        ("{name: a, order: [a, b], on_violation: exempt}", 48, "bad-value"),
+        ("{name: a, order: [a, b], on_violation: [reject]}", 48, "wrong-type"),
+        ("{name: a, order: [a, b], on_violation: {}}", 48, "bad-value"),
+        ("{name: a, order: [a, b], on_violation: {insert: wrn}}", 57, "bad-value"),
+        ("{name: a, order: [a, b], on_violation: {isnert: warn}}", 49, "unknown-key"),
+        ("{name: a, order: [a, b], on_violation: {delete: warn}}", 49, "unknown-key"),
+        ("{name: a, affects_rows: {min: 1}}", 33, "missing-key"),
+        ("{name: a, affects_rows: {operations: []}}", 46, "bad-value"),
+        ("{name: a, affects_rows: {operations: [delete]}}", 47, "bad-value"),
+        ("{name: a, affects_rows: {operations: [update], min: 0}}", 61, "bad-value"),
+        ("{name: a, affects_rows: {operations: [update], max: 1}}", 56, "unknown-key"),
+        ("{name: a, affects_rows: {operations: [update]}, when: a}", 57, "conflict"),
+        ("{name: a, affects_rows: {operations: [update]}, always: true}", 57, "conflict"),
+        ("{name: a, affects_rows: {operations: [update]}, ramp: 5%}", 57, "conflict"),
+        ("{name: a, affects_rows: {operations: [update]}, on_violation: reject}", 57, "conflict"),
+        ("{name: a, affects_rows: {operations: [update]}, on_violation: {update: reject}}", 57, "conflict"),
         ("{name: a, write_once: []}", 31, "bad-value"),
         ("{name: a, write_once: [a, a]}", 35, "bad-value"),
         ("{name: a, write_once: a}", 31, "wrong-type"),
@@ -278,7 +302,6 @@ fn mistakes_of_kinds() {
         ("{name: a, transitions: {column: s, allow: {a: [b]}, initial: []}}", 70, "bad-value"),
         ("{name: a, transitions: {column: s, allow: {a: [\"b\\nc\"]}}}", 56, "bad-value"),
         ("{name: a, transitions: {column: s, allow: {a: [b]}, start: [a]}}", 61, "unknown-key"),
-        ("{name: a, affects_rows: {min: 1}}", 19, "not-supported-yet"),
         ("{name: a, deadline: {max: 1s}}", 19, "not-supported-yet"),
         ("{name: a, duration: {column: a, start: b, end: c}}", 29, "missing-key"),
         ("{name: a, duration: {column: a, start: b, end: b, unit: s}}", 29, "conflict"),
@@ -314,7 +337,9 @@ fn mistakes_of_files() {
         ("version: 1\n", (1, 1, "missing-key")),
         ("version: '1'\ntables: []\n", (1, 10, "bad-value")),
         ("version: 1\ntables: {}\n", (2, 9, "wrong-type")),
-        ("version: 1\ntables: []\nexemptions: []\n", (3, 1, "not-supported-yet")),
+        ("version: 1\ntables: []\nexemptions: {}\n", (3, 13, "wrong-type")),
+        ("version: 1\ntables: []\ntrusted_roles: migrator\n", (3, 16, "wrong-type")),
+        ("version: 1\ntables: []\naudit_log: true\n", (3, 1, "not-supported-yet")),
         ("version: 1\ntables: []\nTests: []\n", (3, 1, "unknown-key")),
         ("version: 1\ntables:\n- table: t\n", (3, 3, "missing-key")),
         ("version: 1\ntables: []\ntests: [{name: a, sql: b, expect: {violations: [nobody]}}]\n", (3, 49, "bad-value")),
@@ -328,6 +353,116 @@ fn mistakes_of_files() {
     ] {
         assert_eq!(errors(text), [expected], "{text}");
     }
+}
+
+/// One exemption in the place of `…`, which starts at line 6, column 3, of the rule `r`.
+fn one_exemption(rest: &str) -> String {
+    format!("version: 1\ntables:\n- table: t\n  rules: [{{name: r, order: [a, b]}}]\nexemptions:\n- {rest}\n")
+}
+
+#[test]
+fn mistakes_of_exemptions() {
+    for (rest, column, code) in [
+        ("{match: {role: m}, reason: b, expires: 2999-01-01}", 3, "missing-key"),
+        ("{rules: [r], reason: b, expires: 2999-01-01}", 3, "missing-key"),
+        ("{rules: [r], match: {role: m}, expires: 2999-01-01}", 3, "missing-key"),
+        ("{rules: [r], match: {role: m}, reason: b}", 3, "missing-key"),
+        ("{rules: [q], match: {role: m}, reason: b, expires: 2999-01-01}", 12, "bad-value"),
+        ("{rules: [], match: {role: m}, reason: b, expires: 2999-01-01}", 11, "bad-value"),
+        ("{rules: [r], match: {}, reason: b, expires: 2999-01-01}", 23, "missing-key"),
+        ("{rules: [r], match: {user: m}, reason: b, expires: 2999-01-01}", 24, "unknown-key"),
+        ("{rules: [r], match: {role: '*'}, reason: b, expires: 2999-01-01}", 30, "bad-value"),
+        ("{rules: [r], match: {role: 5}, reason: b, expires: 2999-01-01}", 30, "wrong-type"),
+        ("{rules: [r], match: {application_name: été}, reason: b, expires: 2999-01-01}", 42, "bad-value"),
+        ("{rules: [r], match: {client: 10.0.0.0/33}, reason: b, expires: 2999-01-01}", 32, "bad-value"),
+        ("{rules: [r], match: {client: 10.1.2.3/16}, reason: b, expires: 2999-01-01}", 32, "bad-value"),
+        ("{rules: [r], match: {client: db.internal}, reason: b, expires: 2999-01-01}", 32, "bad-value"),
+        ("{rules: [r], match: {role: m}, reason: '', expires: 2999-01-01}", 42, "bad-value"),
+        ("{rules: [r], match: {role: m}, reason: b, expires: never}", 54, "bad-value"),
+        ("{rules: [r], match: {role: m}, reason: b, expires: 2999-01-01, until: x}", 66, "unknown-key"),
+    ] {
+        assert_eq!(errors(&one_exemption(rest)), [(6, column, code)], "{rest}");
+    }
+}
+
+#[test]
+fn exemptions_arrive() {
+    let text = one_exemption(
+        "{rules: [r], match: {role: m*, database: app, application_name: 'backfill-*', client: 10.1.0.0/16}, reason: b, owner: o, expires: 2999-01-31}",
+    ) + "- {rules: [r], match: {client: '2001:db8::1'}, reason: c, expires: \"2999-01-31T10:00:00+02:00\"}\ntrusted_roles: [m, n]\n";
+    let loaded = loaded(&text);
+    assert!(loaded.warnings.is_empty(), "{}", shown(&loaded.warnings));
+    let [first, second] = &loaded.set.exemptions[..] else { panic!() };
+    assert_eq!((first.rules.as_slice(), first.reason.as_str()), (["r".to_owned()].as_slice(), "b"));
+    assert_eq!((first.owner.as_deref(), second.owner.as_deref()), (Some("o"), None));
+    assert_eq!(first.expires.to_string(), "2999-01-31T00:00:00Z");
+    assert_eq!(second.expires.to_string(), "2999-01-31T08:00:00Z");
+    assert_eq!(
+        first.matches,
+        Matches {
+            role: Some("m*".to_owned()),
+            database: Some("app".to_owned()),
+            application_name: Some("backfill-*".to_owned()),
+            client: Some(Network { address: [10, 1, 0, 0].into(), prefix: 16 }),
+        }
+    );
+    assert_eq!(second.matches.client.map(|n| n.prefix), Some(128));
+    assert_eq!((first.place.line, first.place.column), (6, 3));
+    assert_eq!(loaded.set.trusted_roles, ["m", "n"]);
+}
+
+#[test]
+fn actions_of_kinds_of_write() {
+    use Operation::{Copy, Insert, Merge, Update};
+    let rule = |table: &str, rule: &str| {
+        let text = format!("version: 1\ntables:\n- table: t\n{table}  rules: [{{name: r, order: [a, b]{rule}}}]\n");
+        let loaded = loaded(&text);
+        assert!(loaded.warnings.is_empty(), "{}", shown(&loaded.warnings));
+        let actions = &loaded.set.tables[0].rules[0].on_violation;
+        [Insert, Update, Merge, Copy].map(|operation| actions.action(operation).as_str())
+    };
+    let table = "  on_violation: {insert: reject, default: warn}\n";
+    assert_eq!(rule("", ""), ["observe"; 4]);
+    assert_eq!(rule("  on_violation: warn\n", ""), ["warn"; 4]);
+    assert_eq!(rule(table, ""), ["reject", "warn", "warn", "warn"]);
+    assert_eq!(rule(table, ", on_violation: observe"), ["observe"; 4]);
+    assert_eq!(rule(table, ", on_violation: {copy: observe}"), ["reject", "warn", "warn", "observe"]);
+    assert_eq!(
+        rule(table, ", on_violation: {update: reject, default: observe}"),
+        ["observe", "reject", "observe", "observe"]
+    );
+    assert_eq!(rule("", ", on_violation: {merge: warn}"), ["observe", "observe", "warn", "observe"]);
+}
+
+#[test]
+fn ramp_and_since_arrive_and_go_with_an_action() {
+    let one = |rest: &str| loaded(&one_rule(&format!("{{name: a, order: [a, b], {rest}}}")));
+    for (text, basis_points) in [("5%", 500), ("0.25%", 25), ("100%", 10_000), ("'7.5 %'", 750)] {
+        let loaded = one(&format!("on_violation: reject, ramp: {text}"));
+        assert_eq!(rule(&loaded, "a").ramp, Some(Ramp { basis_points }), "{text}");
+        assert!(loaded.warnings.is_empty());
+    }
+    let since = one("on_violation: warn, since: 2027-02-03");
+    assert_eq!(rule(&since, "a").since.unwrap().to_string(), "2027-02-03T00:00:00Z");
+    for rest in ["on_violation: warn, ramp: 5%", "since: 2027-02-03"] {
+        let codes: Vec<_> = one(rest).warnings.iter().map(|d| d.code.as_str()).collect();
+        assert_eq!(codes, ["no-effect"], "{rest}");
+    }
+}
+
+#[test]
+fn affects_rows_arrives_and_never_rejects() {
+    let loaded =
+        loaded(&one_rule("{name: a, affects_rows: {operations: [update, copy, update], min: 3}, on_violation: warn}"));
+    let Kind::AffectsRows(rows) = &rule(&loaded, "a").kind else { panic!() };
+    assert_eq!((rows.operations.as_slice(), rows.min), ([Operation::Update, Operation::Copy].as_slice(), 3));
+    assert!(loaded.warnings.is_empty());
+    // What other kinds of write do does not matter.
+    let other = "{name: a, affects_rows: {operations: [update]}, on_violation: {insert: reject, default: warn}}";
+    assert!(load_texts([("rules.yaml", one_rule(other).as_str())]).is_ok());
+    // The table's own action is inherited, and as wrong.
+    let text = "version: 1\ntables:\n- table: t\n  on_violation: reject\n  rules: [{name: a, affects_rows: {operations: [update]}}]\n";
+    assert_eq!(errors(text), [(5, 21, "conflict")]);
 }
 
 #[test]
@@ -452,7 +587,7 @@ fn the_examples_of_the_manual_load() {
     for block in yaml_blocks(manual) {
         let text = if block.starts_with("version:") {
             block
-        } else if block.starts_with("schema:") {
+        } else if block.starts_with("schema:") || block.starts_with("exemptions:") {
             // It names the rule of the first example.
             format!("{}{block}", yaml_blocks(manual)[0])
         } else {
@@ -461,7 +596,7 @@ fn the_examples_of_the_manual_load() {
         };
         rules += loaded(&text).counts.rules;
     }
-    assert_eq!(rules, 3);
+    assert_eq!(rules, 6);
 }
 
 /// Pieces of rule files, for texts that get past the parser.

@@ -114,6 +114,8 @@ fn site(row: &str, channel: Channel) -> Site<'_> {
         notices: true,
         also_written: &[],
         observe_only: false,
+        exemptions: &[],
+        trusted: false,
         mark: MARK,
     }
 }

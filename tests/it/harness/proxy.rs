@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant},
@@ -18,7 +19,8 @@ pub struct Proxy {
     pub admin: SocketAddr,
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
-    _rules: tempfile::TempDir,
+    /// The directory of the rule file, and the file.
+    rules: (tempfile::TempDir, PathBuf),
 }
 
 impl Proxy {
@@ -32,16 +34,26 @@ impl Proxy {
         Self::with(upstream, rules, &[])
     }
 
-    /// With more arguments.
+    /// With more arguments. The rule file is not watched.
     pub fn with(upstream: SocketAddr, rules: &str, arguments: &[&str]) -> Self {
-        let (directory, rules) = file("rules.yaml", rules);
+        let rules = file("rules.yaml", rules);
+        Self::on(upstream, rules, arguments, "off")
+    }
+
+    /// Before the shared cluster, watching its rule file.
+    pub fn watching(rules: &str) -> Self {
+        Self::on(super::cluster().addr, file("rules.yaml", rules), &[], "50ms")
+    }
+
+    fn on(upstream: SocketAddr, rules: (tempfile::TempDir, PathBuf), arguments: &[&str], watch: &str) -> Self {
         // Another build of the program (a release build) may be put to the same tests.
         let program = std::env::var_os("CHRONOGUARD_IT_BINARY").unwrap_or(env!("CARGO_BIN_EXE_chronoguard").into());
         let mut child = Command::new(program)
             .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", &upstream.to_string()])
             .arg("--rules")
-            .arg(rules)
+            .arg(&rules.1)
             .args(arguments)
+            .env("CHRONOGUARD_WATCH_RULES", watch)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -62,7 +74,36 @@ impl Proxy {
                 *(if line.contains("admin") { &mut admin } else { &mut addr }) = Some(at);
             }
         }
-        Self { addr: addr.unwrap(), admin: admin.unwrap(), child, log, _rules: directory }
+        Self { addr: addr.unwrap(), admin: admin.unwrap(), child, log, rules }
+    }
+
+    /// Replaces the rule file, which alone does nothing.
+    pub fn write_rules(&self, rules: &str) {
+        std::fs::write(&self.rules.1, rules).unwrap();
+    }
+
+    /// Where the rule file is.
+    pub fn rules_path(&self) -> &std::path::Path {
+        &self.rules.1
+    }
+
+    /// `POST /-/reload`: status and body.
+    pub fn reload(&self) -> (u16, serde_json::Value) {
+        let (status, body) = metrics::http(self.admin, "POST", "/-/reload");
+        (status, serde_json::from_str(&body).unwrap_or_else(|e| panic!("{e}: {body}")))
+    }
+
+    /// Puts other rules into force.
+    pub fn use_rules(&self, rules: &str) {
+        self.write_rules(rules);
+        let (status, body) = self.reload();
+        assert_eq!((status, &body["changed"]), (200, &true.into()), "{body}");
+    }
+
+    /// Throws the kill switch, or lifts it.
+    pub fn observe_only(&self, on: bool) {
+        let (status, body) = metrics::http(self.admin, if on { "POST" } else { "DELETE" }, "/-/observe");
+        assert_eq!(status, 200, "{body}");
     }
 
     /// A session as superuser through the proxy.

@@ -145,6 +145,8 @@ fn a_prepared_statement_follows_the_search_path() {
     let insert = "INSERT INTO ex (id, created_at, started_at) VALUES ($1, '2026-03-02', $2)";
     talk.pipeline(&[fe::parse("s", insert)]);
     talk.run(&format!("PREPARE p (bigint, timestamptz) AS {insert}"));
+    talk.pipeline(&[fe::parse("executes", "EXECUTE p (104, '2026-03-01')")]);
+    let executes = |talk: &mut Talk| talk.pipeline(&[fe::bind("", "executes", &[]), fe::execute("", 0)]);
     let run = |talk: &mut Talk, id: &str, started: &str| {
         talk.pipeline(&[fe::bind("", "s", &[id, started]), fe::execute("", 0)])
     };
@@ -154,12 +156,14 @@ fn a_prepared_statement_follows_the_search_path() {
     assert_eq!(tags(&run(&mut talk, "1", "2026-03-01")), "2CZ");
     assert_eq!(tags(&run(&mut talk, "2", "2026-03-03")), "2CZ");
     assert_eq!(tags(&talk.query("EXECUTE p (3, '2026-03-01')")), "CZ");
+    assert_eq!(tags(&executes(&mut talk)), "2CZ");
     talk.run("RESET search_path");
     assert_refused(&run(&mut talk, "101", "2026-03-01"));
     assert_refused(&talk.query("EXECUTE p (101, '2026-03-01')"));
-    assert_eq!(guarded.landed("SELECT count(*) FROM other.ex"), "3");
+    assert_refused(&executes(&mut talk));
+    assert_eq!(guarded.landed("SELECT count(*) FROM other.ex"), "4");
     assert_eq!(guarded.landed_ids(), "110");
-    assert_eq!(guarded.proxy.metrics().sum("violations_total", &[]), 3.0);
+    assert_eq!(guarded.proxy.metrics().sum("violations_total", &[]), 4.0);
 }
 
 #[test]
