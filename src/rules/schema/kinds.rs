@@ -25,6 +25,8 @@ pub fn kind(spec: &Spec) -> Option<KindShape> {
         "require" => require(spec),
         "check" => of("condition"),
         "parent" => parent(spec),
+        "write_once" | "monotonic" => columns(1),
+        "transitions" => transitions(spec),
         _ => return None,
     };
     Some(KindShape { value, beside: Vec::new(), also: Vec::new() })
@@ -92,4 +94,24 @@ fn parent(spec: &Spec) -> Value {
         _ => None,
     });
     keys.required(&["table", "join"]).with(any_of(&["not_reused", "not_before"])).into_value()
+}
+
+fn transitions(spec: &Spec) -> Value {
+    let states = || json!({"type": "array", "items": of("state"), "uniqueItems": true});
+    let keys = mapping(spec, |key| match key {
+        "column" => Some(of("column")),
+        "allow" => Some(json!({
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": of("state"),
+            "additionalProperties": states(),
+        })),
+        "initial" => {
+            let mut some = states();
+            some["minItems"] = json!(1);
+            Some(some)
+        }
+        _ => None,
+    });
+    keys.required(&["column", "allow"]).into_value()
 }

@@ -162,6 +162,13 @@ fn kind(rng: &mut StdRng, key: &str, rule: &mut Map<String, Value>) -> Value {
             }
             Value::Object(map)
         }
+        "write_once" | "monotonic" => columns(rng, 1),
+        "transitions" => {
+            let mut map =
+                object(json!({"column": pick(rng, &COLUMNS), "allow": {"a": ["b", 1, true], "b": [], "": ["ä"]}}));
+            maybe(rng, &mut map, "initial", json!(["a", false]));
+            Value::Object(map)
+        }
         other => panic!("the generator does not know the kind {other}"),
     }
 }
