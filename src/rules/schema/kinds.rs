@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::shapes::{Object, any_of, columns, flag, of};
-use crate::rules::kinds::Spec;
+use super::shapes::{Object, any_of, columns, flag, of, words};
+use crate::rules::{actions::OPERATIONS, kinds::Spec};
 
 /// How a kind looks.
 pub struct KindShape {
@@ -27,6 +27,7 @@ pub fn kind(spec: &Spec) -> Option<KindShape> {
         "parent" => parent(spec),
         "write_once" | "monotonic" => columns(1),
         "transitions" => transitions(spec),
+        "affects_rows" => return Some(affects_rows(spec)),
         _ => return None,
     };
     Some(KindShape { value, beside: Vec::new(), also: Vec::new() })
@@ -114,4 +115,20 @@ fn transitions(spec: &Spec) -> Value {
         _ => None,
     });
     keys.required(&["column", "allow"]).into_value()
+}
+
+fn affects_rows(spec: &Spec) -> KindShape {
+    let keys = mapping(spec, |key| match key {
+        "operations" => Some(json!({"type": "array", "items": words(&OPERATIONS), "minItems": 1})),
+        "min" => Some(json!({"type": "integer", "minimum": 1})),
+        _ => None,
+    });
+    KindShape {
+        value: keys.required(&["operations"]).into_value(),
+        beside: Vec::new(),
+        also: vec![json!({
+            "if": {"required": ["affects_rows"]},
+            "then": {"properties": {"when": false, "always": false, "ramp": false}},
+        })],
+    }
 }
