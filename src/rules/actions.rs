@@ -27,7 +27,7 @@ pub const OPERATIONS: [(&str, Operation); 4] = [
 ];
 
 /// The action of the kinds of write that are not named.
-const DEFAULT: &str = "default";
+pub const DEFAULT: &str = "default";
 
 /// `on_violation` of a table or a rule; what it leaves open is as `above` has it. `None`: it is there and wrong.
 pub fn on_violation(cx: &mut Context, fields: &Fields<'_>, above: &OnViolation) -> Option<OnViolation> {

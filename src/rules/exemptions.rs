@@ -18,9 +18,11 @@ use super::{
     yaml::Node,
 };
 
-const KEYS: [&str; 5] = ["rules", "match", "reason", "owner", "expires"];
+/// Keys of an exemption.
+pub const KEYS: [&str; 5] = ["rules", "match", "reason", "owner", "expires"];
 
-const MATCH_KEYS: [&str; 4] = ["role", "database", "application_name", "client"];
+/// Keys of `match`.
+pub const MATCH_KEYS: [&str; 4] = ["role", "database", "application_name", "client"];
 
 /// What says whom an exemption is for.
 const MATCH: &str = "at least one of `role`, `database`, `application_name` and `client`: `match: {role: migrator}`";

@@ -6,6 +6,7 @@
 //!
 //! **A new key or kind** needs its shape here and its line in a table of the manual; the tests say which is missing.
 
+mod actions;
 mod kinds;
 mod manual;
 mod rule_tests;
@@ -17,7 +18,6 @@ use serde_json::{Map, Value, json};
 
 use self::shapes::{Object, flag, list, of, words};
 use super::{
-    actions::ACTIONS,
     diagnostic::Code,
     file::{FILE_KEYS, RULE_KEYS, TABLE_KEYS, UNGUARDABLE},
     kinds::KINDS,
@@ -30,15 +30,17 @@ pub const BEYOND: &[(Code, &str, &str)] = &[
     (Code::DuplicateRule, "two rules are named", "names are unique over all files"),
     (Code::DuplicateTable, "has two entries", "tables are unique over all files, and names are folded"),
     (Code::BadValue, "stands twice in", "columns that are the same once they are folded"),
-    (Code::BadValue, "there is no rule", "a test names a rule, which may be in another file"),
+    (Code::BadValue, "there is no rule", "a test or an exemption names a rule, which may be in another file"),
     (Code::BadValue, "PostgreSQL cuts names at 63 bytes", "JSON Schema counts characters"),
     (Code::BadValue, "longer than 584 years", "the sum of a length of time"),
     (Code::BadValue, "is no instant", "the calendar: the 30th of February"),
     (Code::BadValue, "`${now", "a placeholder inside a text of a test"),
+    (Code::BadValue, "`client` is", "addresses"),
     (Code::BadSql, "is no condition", "SQL"),
     (Code::Conflict, "is less than `min_gap`", "two lengths of time compared"),
     (Code::Conflict, "`before` is not after `after`", "two instants compared"),
     (Code::Conflict, "name a column twice", "two columns compared"),
+    (Code::Conflict, "`affects_rows` cannot reject", "the action may be the table's"),
     (Code::Conflict, "is to be null and not null", "two lists compared"),
 ];
 
@@ -61,6 +63,8 @@ fn file() -> Value {
     let shape = |key: &str| match key {
         "version" => Some(json!({"const": 1})),
         "tables" => Some(list(of("table"))),
+        "exemptions" => Some(list(actions::exemption())),
+        "trusted_roles" => Some(list(of("text"))),
         "schema" => Some(json!({"anyOf": [of("text"), list(of("text"))]})),
         "tests" => Some(list(of("test"))),
         _ => None,
@@ -73,7 +77,7 @@ fn table() -> Value {
         "table" => Some(of("table_name")),
         "owner" | "description" | "runbook" => Some(of("text")),
         "unguardable" => Some(words(&UNGUARDABLE)),
-        "on_violation" => Some(words(&ACTIONS)),
+        "on_violation" => Some(actions::on_violation()),
         "units" => Some(json!({"type": "object", "propertyNames": of("column"), "additionalProperties": of("unit")})),
         "timezone" => Some(of("timezone")),
         "rules" => Some(list(of("rule"))),
@@ -86,7 +90,9 @@ fn table() -> Value {
 fn rule() -> Value {
     let shape = |key: &str| match key {
         "name" => Some(of("rule_name")),
-        "on_violation" => Some(words(&ACTIONS)),
+        "on_violation" => Some(actions::on_violation()),
+        "ramp" => Some(actions::ramp()),
+        "since" => Some(of("instant")),
         "severity" | "hint" | "description" => Some(of("text")),
         "always" => Some(flag()),
         "when" => Some(of("condition")),

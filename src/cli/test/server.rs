@@ -67,6 +67,8 @@ pub(super) struct Server {
     run: String,
     /// Databases made and not dropped yet, and the number of the next one.
     made: Mutex<(Vec<String>, u32)>,
+    /// How a database is copied on our own server, which is never so busy that its checkpoints hurt: 15 and later would write the copy twice.
+    strategy: &'static str,
     /// Goes last.
     _cluster: Option<Cluster>,
 }
@@ -82,7 +84,12 @@ impl Server {
         let admin = runtime.block_on(connect(&config)).map_err(AskError::Connect)?;
         let (run, made) = (format!("chronoguard_test_{:08x}", rand::random::<u32>()), Mutex::default());
         let runtime = Arc::clone(runtime);
-        Ok(Self { runtime, config, admin, sources, given: cluster.is_none(), run, made, _cluster: cluster })
+        let strategy = if cluster.as_ref().is_some_and(|cluster| cluster.binaries().major() >= 15) {
+            " STRATEGY file_copy"
+        } else {
+            ""
+        };
+        Ok(Self { runtime, config, admin, sources, given: cluster.is_none(), run, made, strategy, _cluster: cluster })
     }
 
     /// Where the proxy finds it.
@@ -151,7 +158,8 @@ impl Server {
             format!("{}_{}", self.run, made.1)
         };
         let template = template.map_or(String::new(), |template| format!(" TEMPLATE {}", quoted(template)));
-        let made = self.runtime.block_on(self.admin.batch_execute(&format!("CREATE DATABASE {name}{template}")));
+        let sql = format!("CREATE DATABASE {name}{template}{}", self.strategy);
+        let made = self.runtime.block_on(self.admin.batch_execute(&sql));
         made.map_err(|error| format!("a database for the test cannot be made: {}", Refusal::from(error).message))?;
         self.made.lock().0.push(name.clone());
         Ok(name)
@@ -190,11 +198,8 @@ impl Server {
             .map_err(|error: tokio_postgres::Error| Refusal::from(error).message)
     }
 
-    /// Removes a database, whoever is still connected. On a server of our own it goes with the server.
+    /// Removes a database, whoever is still connected.
     pub(super) fn drop_database(&self, name: &str) {
-        if !self.given {
-            return;
-        }
         let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
         match self.runtime.block_on(self.admin.batch_execute(&sql)) {
             Ok(()) => self.made.lock().0.retain(|made| made != name),
@@ -205,6 +210,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if !self.given {
+            // They go with the server.
+            return;
+        }
         let made = std::mem::take(&mut self.made.lock().0);
         // The newest first.
         for name in made.iter().rev() {

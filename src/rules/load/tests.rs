@@ -217,7 +217,7 @@ tables:
       - order: [a, b]
         check: "a = (SELECT 1)"
       - name: fifth
-        affects_rows: {min: 1}
+        deadline: {max: 1m}
       - name: sixth
         require: {not_null: [a], null: [a]}
 "#;

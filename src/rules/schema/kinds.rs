@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::shapes::{Object, any_of, columns, flag, of};
-use crate::rules::kinds::Spec;
+use super::shapes::{Object, any_of, columns, flag, of, words};
+use crate::rules::{actions::OPERATIONS, kinds::Spec};
 
 /// How a kind looks.
 pub struct KindShape {
@@ -25,6 +25,9 @@ pub fn kind(spec: &Spec) -> Option<KindShape> {
         "require" => require(spec),
         "check" => of("condition"),
         "parent" => parent(spec),
+        "write_once" | "monotonic" => columns(1),
+        "transitions" => transitions(spec),
+        "affects_rows" => return Some(affects_rows(spec)),
         _ => return None,
     };
     Some(KindShape { value, beside: Vec::new(), also: Vec::new() })
@@ -92,4 +95,40 @@ fn parent(spec: &Spec) -> Value {
         _ => None,
     });
     keys.required(&["table", "join"]).with(any_of(&["not_reused", "not_before"])).into_value()
+}
+
+fn transitions(spec: &Spec) -> Value {
+    let states = || json!({"type": "array", "items": of("state"), "uniqueItems": true});
+    let keys = mapping(spec, |key| match key {
+        "column" => Some(of("column")),
+        "allow" => Some(json!({
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": of("state"),
+            "additionalProperties": states(),
+        })),
+        "initial" => {
+            let mut some = states();
+            some["minItems"] = json!(1);
+            Some(some)
+        }
+        _ => None,
+    });
+    keys.required(&["column", "allow"]).into_value()
+}
+
+fn affects_rows(spec: &Spec) -> KindShape {
+    let keys = mapping(spec, |key| match key {
+        "operations" => Some(json!({"type": "array", "items": words(&OPERATIONS), "minItems": 1})),
+        "min" => Some(json!({"type": "integer", "minimum": 1})),
+        _ => None,
+    });
+    KindShape {
+        value: keys.required(&["operations"]).into_value(),
+        beside: Vec::new(),
+        also: vec![json!({
+            "if": {"required": ["affects_rows"]},
+            "then": {"properties": {"when": false, "always": false, "ramp": false}},
+        })],
+    }
 }

@@ -31,6 +31,9 @@ pub fn definitions() -> Map<String, Value> {
             "pairs",
             json!({"type": "object", "minProperties": 1, "propertyNames": of("column"), "additionalProperties": of("column")}),
         ),
+        ("state", json!({"type": ["string", "number", "boolean"], "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"})),
+        // `*` alone is everybody, and nobody means that.
+        ("pattern", json!({"allOf": [of("text"), {"pattern": "[^*]"}]})),
         ("value", json!({"type": ["string", "number", "boolean", "null"]})),
     ];
     all.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect()

@@ -289,6 +289,8 @@ fn what_no_schema_can_express_is_what_the_list_says() {
         rule("{name: r, plausible: {columns: [a], after: 2001-01-01, before: 2000-01-01}}"),
         rule("{name: r, duration: {column: a, start: b, end: b, unit: s}}"),
         rule("{name: r, require: {not_null: [a], null: [a]}}"),
+        rule("{name: r, affects_rows: {operations: [update]}, on_violation: reject}"),
+        "{version: 1, tables: [{table: t, rules: [{name: r, check: a}]}], exemptions: [{rules: [r], match: {client: 10.1.2.3/8}, reason: a, expires: 2100-01-01}]}".to_owned(),
     ];
     let mut shown = BTreeSet::new();
     for file in files {

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::rules::kinds::KINDS;
 
+const OPERATIONS: [&str; 4] = ["insert", "update", "merge", "copy"];
 const COLUMNS: [&str; 9] = ["a", "b", "created_at", "\"createdAt\"", "\"a \"\" b\"", "_x", "Started_At", "é", "a$1"];
 const CONDITIONS: [&str; 4] = ["a > 1", "status IN ('a', 'b')", "a IS NULL OR b", "\"createdAt\" < now()"];
 const SPANS: [&str; 8] = ["0s", "5ms", "1us", "250ns", "1h30m", "30d", " 1 h 5 m ", "1d2h3m4s5ms6us7ns"];
@@ -29,6 +30,11 @@ pub fn document(rng: &mut StdRng) -> Value {
     maybe(rng, &mut file, "schema", schema);
     let tests = tests(rng, &rules);
     maybe(rng, &mut file, "tests", tests);
+    if !rules.is_empty() {
+        let exemptions = json!([exemption(rng, &rules)]);
+        maybe(rng, &mut file, "exemptions", exemptions);
+    }
+    maybe(rng, &mut file, "trusted_roles", json!(["migrator"]));
     Value::Object(file)
 }
 
@@ -81,13 +87,37 @@ fn table(rng: &mut StdRng, number: usize, rules: &mut Vec<String>) -> Value {
     if rng.random_bool(0.8) {
         table.insert("units".to_owned(), units);
     }
-    let common = [("on_violation", pick(rng, &["observe", "warn", "reject"])), ("timezone", pick(rng, &ZONES))];
+    let common = [("on_violation", on_violation(rng)), ("timezone", pick(rng, &ZONES))];
     for (key, value) in common {
         maybe(rng, &mut table, key, value);
     }
     let tests = tests(rng, rules);
     maybe(rng, &mut table, "tests", tests);
     Value::Object(table)
+}
+
+fn on_violation(rng: &mut StdRng) -> Value {
+    let action = |rng: &mut StdRng| pick(rng, &["observe", "warn", "reject"]);
+    let (operation, one, other) = (OPERATIONS.choose(rng).unwrap(), action(rng), action(rng));
+    [one.clone(), json!({*operation: one}), json!({*operation: one, "default": other})].choose(rng).unwrap().clone()
+}
+
+fn exemption(rng: &mut StdRng, rules: &[String]) -> Value {
+    let rule = rules.choose(rng).unwrap();
+    let mut matches = object(json!({"role": pick(rng, &["migrator", "m*", "é*"])}));
+    let others = [
+        ("database", json!("app")),
+        ("application_name", pick(rng, &["backfill-*", "*x*"])),
+        ("client", pick(rng, &["10.1.0.0/16", "192.0.2.7", "2001:db8::/32"])),
+    ];
+    for (key, value) in others {
+        maybe(rng, &mut matches, key, value);
+    }
+    let mut exemption =
+        object(json!({"rules": [rule], "match": matches, "reason": pick(rng, &TEXTS), "expires": pick(rng, &LATE)}));
+    let owner = pick(rng, &TEXTS);
+    maybe(rng, &mut exemption, "owner", owner);
+    Value::Object(exemption)
 }
 
 fn rule(rng: &mut StdRng, name: &str) -> Value {
@@ -97,7 +127,9 @@ fn rule(rng: &mut StdRng, name: &str) -> Value {
         maybe(rng, &mut rule, key, text);
     }
     let others = [
-        ("on_violation", pick(rng, &["observe", "warn", "reject"])),
+        ("on_violation", on_violation(rng)),
+        ("ramp", pick(rng, &["5%", "0.25%", " 100.00 % ", "007.5%"])),
+        ("since", pick(rng, &LATE)),
         ("always", json!(rng.random::<bool>())),
         ("when", pick(rng, &CONDITIONS)),
     ];
@@ -162,6 +194,21 @@ fn kind(rng: &mut StdRng, key: &str, rule: &mut Map<String, Value>) -> Value {
             }
             Value::Object(map)
         }
+        "write_once" | "monotonic" => columns(rng, 1),
+        "transitions" => {
+            let mut map =
+                object(json!({"column": pick(rng, &COLUMNS), "allow": {"a": ["b", 1, true], "b": [], "": ["ä"]}}));
+            maybe(rng, &mut map, "initial", json!(["a", false]));
+            Value::Object(map)
+        }
+        "affects_rows" => {
+            // It is about statements, and rejects nothing.
+            ["when", "always", "ramp"].iter().for_each(|key| drop(rule.remove(*key)));
+            rule.insert("on_violation".to_owned(), pick(rng, &["observe", "warn"]));
+            let mut map = object(json!({"operations": [pick(rng, &OPERATIONS), "update"]}));
+            maybe(rng, &mut map, "min", json!(2));
+            Value::Object(map)
+        }
         other => panic!("the generator does not know the kind {other}"),
     }
 }
@@ -204,7 +251,12 @@ fn statement(rng: &mut StdRng) -> Value {
 pub fn small(rng: &mut StdRng) -> Value {
     let mut rules = vec!["rule_0".to_owned()];
     let rule = rule(rng, &rules[0]);
-    match rng.random_range(0..8) {
+    match rng.random_range(0..10) {
+        8 | 9 => {
+            let table = json!({"table": "t", "rules": [{"name": "rule_0", "check": "a"}]});
+            let exemptions = json!([exemption(rng, &rules)]);
+            json!({"version": 1, "tables": [table], "exemptions": exemptions, "trusted_roles": ["a"]})
+        }
         0 => json!({"version": 1, "tables": [table(rng, 0, &mut rules)]}),
         1 | 2 => {
             let table = json!({"table": "t", "rules": [{"name": "rule_0", "check": "a"}]});
