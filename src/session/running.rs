@@ -282,7 +282,7 @@ impl Running {
                 return;
             }
             Verdict::Lost => {
-                if self.seen[number].unjudged.replace(Reason::OldRow).is_none() {
+                if self.seen(number).unjudged.replace(Reason::OldRow).is_none() {
                     tracing::warn!(table = write.metrics.name(), "the key of a row was changed while it was written");
                 }
                 return;
