@@ -130,8 +130,8 @@ fn commands() -> Vec<(String, String)> {
     }
     if version >= 170_000 {
         all.push(own(
-            r#"COPY "Runs" (n, label) FROM STDIN (ON_ERROR ignore, LOG_VERBOSITY verbose)"#,
-            "1\ta\nx\tb\n3\tc\n",
+            r#"COPY "Runs" (id, n, label) FROM STDIN (ON_ERROR ignore, LOG_VERBOSITY verbose)"#,
+            "71\t1\ta\n72\tx\tb\n73\t3\tc\n",
         ));
         all.push(own(
             r#"COPY "Runs" ("select", label) FROM STDIN (FORMAT csv, FORCE_NOT_NULL *, FORCE_NULL *)"#,
@@ -173,6 +173,11 @@ fn every_shape() {
                 let line = "COPY Runs, line 2: \\\"900\\ty\\\"";
                 want = want.iter().map(|m| m.replace(line, "COPY Runs")).collect();
             }
+            if sql.contains("ON_ERROR") {
+                // What is said of the data comes before what the triggers of the rows say.
+                want.sort();
+                got.sort();
+            }
             assert_eq!(want, got, "{sql}");
             assert_eq!(direct.rows(LANDED), talk.rows(LANDED), "{sql}");
         }
@@ -181,8 +186,8 @@ fn every_shape() {
     // Three commands leave the column of the domain out, and so keep COPY's own way: in each protocol, for two reasons.
     assert_eq!(metrics.sum("unguardable_total", &[]), 12.0, "{metrics:#?}");
     assert_eq!(metrics.sum("unguardable_total", &[("reason", "copy_subquery")]), 6.0, "{metrics:#?}");
-    assert!(metrics.sum("violations_total", &[]) > 6.0);
-    assert!(copied > 30, "{copied}");
+    assert_eq!(metrics.sum("violations_total", &[]), 6.0, "{metrics:#?}");
+    assert!(copied > 24, "{copied}");
     assert_nothing_left(&guarded, &mut talk);
 }
 
