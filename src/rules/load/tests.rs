@@ -236,7 +236,7 @@ tables:
             (14, 9, "missing-key"),
             (15, 9, "conflict"),
             (15, 16, "bad-sql"),
-            (17, 23, "missing-key"),
+            (17, 9, "not-supported-yet"),
             (19, 18, "conflict"),
         ]
     );
