@@ -233,7 +233,9 @@ fn comment_at_end(text: &[u8]) -> Option<usize> {
     let at = memchr::memmem::rfind(inside, b"/*")?;
     // `*/` before the end would close it earlier, and what follows would be no comment.
     let closes_at_end = memchr::memmem::find(&text[at + 2..], b"*/") == Some(inside.len() - at - 2);
-    (closes_at_end && at > 0).then_some(at)
+    // In `/* a /*/` the last slash opens another one.
+    let opens_another = inside.len() > at + 2 && inside.ends_with(b"/");
+    (closes_at_end && !opens_another && at > 0).then_some(at)
 }
 
 #[cfg(test)]
@@ -280,6 +282,8 @@ mod tests {
         for text in [
             "UPDATE t SET a = '/*' /* a */ DROP TABLE t */",
             "UPDATE t SET a = '/*' /*/",
+            "UPDATE t SET a = '/*' /*/*/",
+            "UPDATE t SET a = '/*' /* a /*/",
             "UPDATE t SET a = '/*' b /* */",
             "/* /* */ UPDATE t SET a = '/*'",
             "/* UPDATE t SET a = '/*' */",
