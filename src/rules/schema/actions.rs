@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::shapes::{Object, list, of, words};
+use super::shapes::{Object, of, words};
 use crate::rules::{
     actions::{ACTIONS, DEFAULT, OPERATIONS},
     exemptions::{KEYS, MATCH_KEYS},
