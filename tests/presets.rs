@@ -1,4 +1,4 @@
-//! The rules that are shipped under `rules/`: they fit the tables that they are for, and their tests hold, as shipped and on reject.
+//! The rules that are shipped under `rules/`: they fit the tables that they are for, and their tests hold on reject. (That they hold as shipped is in `rule_tests.rs`.)
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests; clippy.toml allows it in the tests themselves")]
 
@@ -59,11 +59,6 @@ async fn presets_fit_their_tables() {
         let output = chronoguard(&["check", "--strict", "--database", &database.url()], &preset).await;
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
     }
-}
-
-#[tokio::test]
-async fn tests_of_all_shipped_rules_hold() {
-    all_pass(&chronoguard(&["test"], &rules()).await);
 }
 
 /// What a preset observes as shipped, it refuses on reject; and nothing else.
